@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: Apache-2.0
+# bryo: `make demo` and `make check` are what a newcomer needs; see README.md.
+
+CC ?= cc
+CFLAGS ?= -O2 -g
+PREFIX ?= /usr/local
+MANDIR ?= $(PREFIX)/share/man
+VERSION := 0.1.0
+COMMIT := $(shell git describe --always --dirty 2>/dev/null || echo unknown)
+B := build
+
+# STATIC=0 links shared libraries: for distributions and for the sanitizers.
+# Linking the shared ones costs every invocation a third of a millisecond.
+STATIC ?= 1
+# SANITIZE=1: AddressSanitizer, UndefinedBehaviorSanitizer, LeakSanitizer.
+SANITIZE ?= 0
+# WERROR=1: for CI only; a newer compiler's new warning is no reason not to build.
+WERROR ?= 0
+
+WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wformat=2 \
+	-Wwrite-strings -Wundef
+BASE := -std=gnu17 -D_GNU_SOURCE -iquote . $(WARN) -fstack-protector-strong -fno-common \
+	-ffunction-sections -fdata-sections
+LINK := -Wl,--gc-sections -Wl,-z,relro,-z,now
+ifeq ($(WERROR),1)
+BASE += -Werror
+endif
+ifeq ($(SANITIZE),1)
+B := build/sanitize
+STATIC := 0
+BASE += -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+LINK += -fsanitize=address,undefined
+endif
+ifeq ($(STATIC),1)
+LINK += -static
+YAJL := -lyajl_s
+else
+YAJL := -lyajl
+endif
+LIBS := -lseccomp -lcap $(YAJL)
+
+FOLDERS := runtime/base spec ns seccomp runtime
+SRC := $(foreach d,$(FOLDERS),$(wildcard $(d)/*.c))
+OBJ := $(SRC:%.c=$(B)/%.o)
+# What the unit tests link: all but main().
+LIB := $(filter-out $(B)/runtime/main.o,$(OBJ))
+FAULTS := $(SRC:%.c=$(B)/faults/%.o)
+UNIT := spec seccomp
+MANUALS := bryo.1 bryo-config.5 bryo-steps.7
+
+.PHONY: all demo check check-quick bench install clean deps test-programs lint format manuals
+
+all: $(B)/bryo
+
+$(B)/bryo: $(OBJ)
+	$(CC) $(CFLAGS) $(LDFLAGS) $(LINK) -o $@ $(OBJ) $(LIBS)
+
+# The same sources with the test hooks of runtime/walk.c; never installed.
+$(B)/bryo-test: $(FAULTS)
+	$(CC) $(CFLAGS) $(LDFLAGS) $(LINK) -o $@ $(FAULTS) $(LIBS)
+
+$(B)/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(BASE) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+$(B)/faults/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(BASE) $(CFLAGS) -DBRYO_FAULTS -MMD -MP -c -o $@ $<
+
+$(B)/runtime/main.o $(B)/faults/runtime/main.o: \
+	BASE += -DBRYO_VERSION='"$(VERSION)"' -DBRYO_COMMIT='"$(COMMIT)"'
+
+# tests/NAME/*.c make build/tests/NAME_test.
+define unit_test
+$(B)/tests/$(1)_test: $$(patsubst %.c,$(B)/%.o,$$(wildcard tests/$(1)/*.c)) $$(LIB)
+	@mkdir -p $$(@D)
+	$$(CC) $$(CFLAGS) $$(LDFLAGS) $$(filter-out -static,$$(LINK)) -o $$@ $$^ -lseccomp -lcap -lyajl
+-include $$(patsubst %.c,$(B)/%.d,$$(wildcard tests/$(1)/*.c))
+endef
+$(foreach t,$(UNIT),$(eval $(call unit_test,$(t))))
+
+# The payload of the tests: nothing else has to be in the rootfs.
+PROBE := $(wildcard tests/probe/*.c)
+$(B)/tests/probe: $(PROBE) $(wildcard tests/probe/*.h)
+	@mkdir -p $(@D)
+	$(CC) -std=gnu17 -D_GNU_SOURCE $(WARN) -iquote . -O1 -static -o $@ $(PROBE)
+
+test-programs: $(B)/bryo $(B)/bryo-test $(B)/tests/probe $(UNIT:%=$(B)/tests/%_test)
+
+clean:
+	rm -rf build
+
+-include $(OBJ:.o=.d) $(FAULTS:.o=.d)

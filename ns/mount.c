@@ -1,0 +1,325 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "ns/mount.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+
+#include "ns/path.h"
+#include "ns/sys.h"
+#include "runtime/base/fd.h"
+
+int mount_clone(int fd, bool recursive)
+{
+	unsigned int flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH;
+
+	return open_tree(fd, "", flags | (recursive ? AT_RECURSIVE : 0));
+}
+
+int mount_attach(int tree, int place)
+{
+	return move_mount(tree, "", place, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH);
+}
+
+int mount_change(int tree, uint64_t set, uint64_t clr, unsigned int propagation, bool recursive)
+{
+	struct mount_attr attr = {.attr_set = set, .attr_clr = clr, .propagation = propagation};
+
+	if (!set && !clr && !propagation)
+		return 0;
+	return mount_setattr(tree, "", AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0), &attr,
+			     sizeof(attr));
+}
+
+static int set_option(int fs, const char *option)
+{
+	char key[PATH_MAX];
+	const char *eq = strchr(option, '=');
+
+	if (!eq)
+		return fsconfig(fs, FSCONFIG_SET_FLAG, option, NULL, 0);
+	if ((size_t)(eq - option) >= sizeof(key)) {
+		errno = ENAMETOOLONG;
+		return -1;
+	}
+	memcpy(key, option, (size_t)(eq - option));
+	key[eq - option] = '\0';
+	return fsconfig(fs, FSCONFIG_SET_STRING, key, eq + 1, 0);
+}
+
+/* The file system's own words for what it refused, "e tmpfs: Unknown parameter 'x'". */
+static const char *said_by_fs(int fs, char *buf, size_t size)
+{
+	ssize_t n = read(fs, buf, size - 1);
+
+	if (n <= 2)
+		return NULL;
+	buf[n] = '\0';
+	buf[strcspn(buf, "\n")] = '\0';
+	return buf + 2;
+}
+
+static int fs_failed(int fs, const char *fstype, const char *what, struct err *err)
+{
+	int num = errno;
+	char buf[160];
+	const char *said = said_by_fs(fs, buf, sizeof(buf));
+
+	if (said)
+		return err_set(err, num, "mount %s: %s (%s)", fstype, what, said);
+	return err_set(err, num, "mount %s: %s", fstype, what);
+}
+
+int mount_new(const char *fstype, const char *source, const struct strs *options, uint64_t attrs,
+	      size_t *ret_bad, struct err *err)
+{
+	auto_close int fs = fsopen(fstype, FSOPEN_CLOEXEC);
+	int tree;
+
+	*ret_bad = SIZE_MAX;
+	if (fs < 0)
+		return err_set(err, errno, "this kernel has no file system %s", fstype);
+	if (source && fsconfig(fs, FSCONFIG_SET_STRING, "source", source, 0) < 0)
+		return fs_failed(fs, fstype, "its source", err);
+	for (size_t i = 0; options && i < options->n; i++) {
+		if (set_option(fs, options->v[i]) == 0)
+			continue;
+		*ret_bad = i;
+		return fs_failed(fs, fstype, options->v[i], err);
+	}
+	if (fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
+		return fs_failed(fs, fstype, "create", err);
+	tree = fsmount(fs, FSMOUNT_CLOEXEC, (unsigned int)attrs);
+	if (tree < 0)
+		return fs_failed(fs, fstype, "attach", err);
+	return tree;
+}
+
+int mountset_make_private(struct err *err)
+{
+	auto_close int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	if (root < 0 || mount_change(root, 0, 0, MS_PRIVATE, true) < 0)
+		return err_set(err, errno, "make the mounts of the new namespace private");
+	return 0;
+}
+
+/*
+ * Propagation of the container's own root mount.  The clone is made in the
+ * namespace of the caller, so "shared" and "slave" refer to the host's mount
+ * when that is shared.  Private unless asked otherwise: nothing may come in
+ * from the host behind the configuration's back.
+ */
+static unsigned int root_propagation(int asked)
+{
+	switch (asked) {
+	case PROP_SHARED:
+		return MS_SHARED;
+	case PROP_SLAVE:
+		return MS_SLAVE;
+	case PROP_UNBINDABLE:
+		return MS_UNBINDABLE;
+	default:
+		return MS_PRIVATE;
+	}
+}
+
+/*
+ * The rootfs goes on top of "/", where every box can reach, whatever the modes
+ * of the directories that lead to the bundle.  "/" of this process stays the
+ * old one until the pivot.
+ */
+int mountset_attach_root(struct mountset *m, const struct spec *s, struct err *err)
+{
+	auto_close int top = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	unsigned int prop = root_propagation(s->linux_->rootfsPropagation);
+
+	/* pivot_root(2) takes no shared mount: that comes after it. */
+	if (mount_change(m->root, 0, 0, prop == MS_SHARED ? MS_PRIVATE : prop, true) < 0)
+		return err_at(err, "/linux/rootfsPropagation", errno, "set the propagation");
+	if (top < 0 || mount_attach(m->root, top) < 0)
+		return err_at(err, "/root/path", errno, "attach the rootfs");
+	return 0;
+}
+
+/* ---- one mount of /mounts ---- */
+
+static int fail(struct err *err, size_t i)
+{
+	return err_under(err, "/mounts/%zu", i);
+}
+
+/*
+ * procfs and sysfs are what confinement is checked by, so their place must be
+ * the directory itself: a link there would let the image choose another.
+ */
+static bool must_not_be_link(const struct mount_entry *e)
+{
+	return e->fstype && (!strcmp(e->fstype, "proc") || !strcmp(e->fstype, "sysfs"));
+}
+
+static int open_place(const struct mountset *m, const struct mount_entry *e, struct err *err)
+{
+	const char *dest = e->spec->destination;
+	int fd;
+
+	if (must_not_be_link(e)) {
+		fd = path_open(m->root, dest, O_PATH | O_DIRECTORY, RESOLVE_NO_SYMLINKS);
+		if (fd >= 0)
+			return fd;
+		if (errno == ELOOP || errno == ENOTDIR)
+			return err_at(err, "/destination", 0,
+				      "%s in the rootfs is a link or not a directory: "
+				      "%s is mounted on a real directory only",
+				      dest, e->fstype);
+	}
+	fd = e->is_dir ? path_make_dir(m->root, dest, err) : path_make_file(m->root, dest, err);
+	return fd < 0 ? err_under(err, "/destination") : fd;
+}
+
+static void new_fs_hint(const struct mount_entry *e, const struct nsset *ns, struct err *err)
+{
+	if (err->num != EPERM || !ns->in_userns)
+		return;
+	if (!strcmp(e->fstype, "sysfs") && !(nsset_private(ns, NS_NET)))
+		err_hint(err, "sysfs needs a network namespace of the container's own: "
+			      "bind-mount /sys instead");
+	else if (!strcmp(e->fstype, "mqueue") && !(nsset_private(ns, NS_IPC)))
+		err_hint(err, "mqueue needs an ipc namespace of the container's own");
+	else if (!strcmp(e->fstype, "proc") && !(nsset_private(ns, NS_PID)))
+		err_hint(err, "proc needs a pid namespace of the container's own: "
+			      "bind-mount /proc instead");
+	else if (!strcmp(e->fstype, "proc") || !strcmp(e->fstype, "sysfs"))
+		err_hint(err, "parts of /%s are covered by mounts here (a container in a "
+			      "container): the kernel wants it uncovered",
+			 !strcmp(e->fstype, "proc") ? "proc" : "sys");
+	else if (!strcmp(e->fstype, "overlay"))
+		err_hint(err, "this kernel has no overlay in user namespaces");
+}
+
+/* A new file system as a detached mount. */
+static int make_tree(const struct mount_entry *e, const struct nsset *ns, struct err *err)
+{
+	const struct mount_opts *o = &e->opts;
+	uint64_t attrs = o->one.set;
+	size_t bad;
+	int tree;
+
+	/* tmpcopyup writes into it first; read-only comes after that. */
+	if (o->copyup)
+		attrs &= ~(uint64_t)MOUNT_ATTR_RDONLY;
+	tree = mount_new(e->fstype, e->spec->source, &o->data, attrs, &bad, err);
+	if (tree >= 0)
+		return tree;
+	if (bad != SIZE_MAX)
+		return err_under(err, "/options/%zu", o->data_index[bad]);
+	new_fs_hint(e, ns, err);
+	return err_under(err, "/type");
+}
+
+/*
+ * A clone shares the host's peer group.  Without a word from the configuration
+ * nothing propagates either way.  Where the option is not the recursive one, the
+ * mounts below get what is next to it and not weaker: a slave only receives.
+ */
+static int set_propagation(int tree, const struct mount_opts *o)
+{
+	switch (o->propagation) {
+	case 0:
+		return mount_change(tree, 0, 0, MS_PRIVATE, true);
+	case MS_SHARED:
+		return mount_change(tree, 0, 0, MS_SHARED, o->propagation_rec);
+	case MS_SLAVE:
+		return mount_change(tree, 0, 0, MS_SLAVE, true);
+	default:
+		if (mount_change(tree, 0, 0, MS_PRIVATE, true) < 0)
+			return -1;
+		return mount_change(tree, 0, 0, o->propagation, o->propagation_rec);
+	}
+}
+
+static int set_attrs(int tree, const struct mount_opts *o, struct err *err)
+{
+	if (mount_change(tree, o->all.set, o->all.clr, 0, true) == 0 &&
+	    mount_change(tree, o->one.set, o->one.clr, 0, false) == 0)
+		return 0;
+	err_at(err, "/options", errno, "set attributes of the mount");
+	if (err->num == EPERM)
+		err_hint(err, "flags of the host's mount cannot be taken off in a user namespace");
+	return -1;
+}
+
+/*
+ * A cgroup2 mount shows the whole tree unless the box has a cgroup namespace
+ * of its own.  The whole tree may not be written from inside, whoever owns
+ * parts of it (CVE-2023-25809).
+ */
+static void protect_cgroup(struct mount_entry *e, const struct nsset *ns)
+{
+	if (!strcmp(e->fstype, "cgroup2") && !nsset_private(ns, NS_CGROUP))
+		e->opts.one.set |= MOUNT_ATTR_RDONLY;
+}
+
+static int fill_from_below(int tree, int place, struct err *err)
+{
+	auto_close int from = openat(place, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	auto_close int to = openat(tree, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (from < 0 || to < 0)
+		return err_at(err, "/options", errno, "tmpcopyup: open the directories");
+	return copy_tree(from, to, err) < 0 ? err_under(err, "/options") : 0;
+}
+
+/* Change what is mounted there already. */
+static int remount(const struct mountset *m, const struct mount_entry *e, struct err *err)
+{
+	const char *dest = e->spec->destination;
+	auto_close int fd = path_open(m->root, dest, O_PATH, 0);
+	unsigned int prop = e->opts.propagation;
+
+	if (fd < 0)
+		return err_at(err, "/destination", errno, "remount %s", dest);
+	if (set_attrs(fd, &e->opts, err) < 0)
+		return -1;
+	if (prop && mount_change(fd, 0, 0, prop, e->opts.propagation_rec) < 0)
+		return err_at(err, "/options", errno, "set the propagation of %s", dest);
+	return 0;
+}
+
+static int mount_one(const struct mountset *m, struct mount_entry *e, const struct nsset *ns,
+		     struct err *err)
+{
+	auto_close int place = -1;
+
+	if (e->opts.remount)
+		return remount(m, e, err);
+	protect_cgroup(e, ns);
+	place = open_place(m, e, err);
+	if (place < 0)
+		return -1;
+	if (!e->opts.bind)
+		e->tree = make_tree(e, ns, err);
+	if (e->tree < 0)
+		return -1;
+	if (set_propagation(e->tree, &e->opts) < 0)
+		return err_at(err, "/options", errno, "set the propagation");
+	if (e->opts.copyup && fill_from_below(e->tree, place, err) < 0)
+		return -1;
+	if ((e->opts.bind || e->opts.copyup || e->opts.all.set || e->opts.all.clr) &&
+	    set_attrs(e->tree, &e->opts, err) < 0)
+		return -1;
+	if (mount_attach(e->tree, place) < 0)
+		return err_at(err, "/destination", errno, "mount on %s", e->spec->destination);
+	close(fd_take(&e->tree));
+	return 0;
+}
+
+int mountset_mount_all(struct mountset *m, const struct nsset *ns, struct err *err)
+{
+	for (size_t i = 0; i < m->n; i++)
+		if (mount_one(m, &m->v[i], ns, err) < 0)
+			return fail(err, i);
+	return 0;
+}

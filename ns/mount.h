@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The mounts of the box, by descriptors throughout: what is mounted is first a
+ * detached mount (open_tree(2), fsmount(2)) that gets all its attributes, and
+ * is attached complete (move_mount(2)) on a place that was resolved inside the
+ * rootfs.  So there is never a moment at which a read-only mount is writable.
+ *
+ * Sources of bind mounts, host device nodes and the rootfs are cloned before
+ * anything of the container is mounted: nothing that the container controls
+ * can influence where they lead, and propagation of the host is not touched.
+ */
+#ifndef BRYO_NS_MOUNT_H
+#define BRYO_NS_MOUNT_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "ns/mountopt.h"
+#include "ns/nsset.h"
+#include "runtime/base/arena.h"
+#include "runtime/base/err.h"
+#include "spec/spec.h"
+
+/* A device node: one of the defaults, or one of /linux/devices. */
+struct device {
+	const char *path;
+	mode_t type; /* S_IFCHR, S_IFBLK or S_IFIFO */
+	dev_t rdev;
+	mode_t mode;
+	uid_t uid;
+	gid_t gid;
+	size_t index; /* in /linux/devices; SIZE_MAX for a default */
+	int tree;     /* the host's node, cloned; -1 when mknod(2) makes it */
+};
+
+struct mount_entry {
+	const struct spec_mount *spec;
+	struct mount_opts opts;
+	const char *fstype; /* "cgroup2" for "cgroup" */
+	int tree;           /* bind mounts: the source, cloned; -1 */
+	bool is_dir;        /* of the source */
+};
+
+struct mountset {
+	struct mount_entry *v;
+	size_t n;
+	struct device *devices;
+	size_t n_devices;
+	bool bind_devices; /* in a user namespace nobody may mknod(2) */
+	int root;          /* the rootfs: first the host's directory, then its clone, then "/" */
+	int null;          /* the host's /dev/null, cloned, for masked paths; or -1 */
+};
+
+/*
+ * Parse and check what can be checked without the kernel: options of every
+ * mount, device lists, what needs which namespace.
+ */
+int mountset_plan(struct mountset *m, const struct spec *s, const struct nsset *ns,
+		  struct arena *a, struct err *err);
+
+/*
+ * Clone the rootfs (a real directory, and not "/"), the sources of bind mounts
+ * and the host's device nodes into detached mounts.  In the caller when it may
+ * (nsset.privileged), else in the box, whose mount namespace must hold what it
+ * clones: hence the path of the bundle and not a handle.
+ */
+int mountset_clone_sources(struct mountset *m, const struct spec *s, const char *bundle,
+			   struct err *err);
+
+/* Give mounts with idmap or ridmap the ids of the box (mount_setattr(2)); privileged caller. */
+int mountset_idmap(struct mountset *m, const struct nsset *ns, struct err *err);
+
+/* In the box, in this order. */
+int mountset_make_private(struct err *err);
+int mountset_attach_root(struct mountset *m, const struct spec *s, struct err *err);
+int mountset_mount_all(struct mountset *m, const struct nsset *ns, struct err *err);
+int mountset_make_devices(struct mountset *m, struct err *err);
+int mountset_link_devices(struct mountset *m, struct err *err);
+int mountset_make_cwd(struct mountset *m, const char *cwd, struct err *err);
+int mountset_pivot(struct mountset *m, const struct spec *s, bool no_pivot, struct err *err);
+int mountset_mask(struct mountset *m, const struct strs *paths, struct err *err);
+int mountset_readonly(struct mountset *m, const struct strs *paths, struct err *err);
+int mountset_readonly_root(struct mountset *m, struct err *err);
+
+/* Close all handles. */
+void mountset_finish(struct mountset *m);
+
+/* ---- for the files of ns/ ---- */
+
+/* A detached copy of the mount at an O_PATH descriptor; -1 and errno. */
+int mount_clone(int fd, bool recursive);
+
+/* Attach a detached mount on the place of an O_PATH descriptor; -1 and errno. */
+int mount_attach(int tree, int place);
+
+/*
+ * A detached mount of a new file system: options are "key=value" or "flag".
+ * *ret_bad tells which option the file system refused, or SIZE_MAX.  -1 and err.
+ */
+int mount_new(const char *fstype, const char *source, const struct strs *options,
+	      uint64_t attrs, size_t *ret_bad, struct err *err);
+
+/* Set and clear attributes; -1 and errno. */
+int mount_change(int tree, uint64_t set, uint64_t clr, unsigned int propagation, bool recursive);
+
+/* Copy a directory's contents into a fresh tmpfs: tmpcopyup. */
+int copy_tree(int from, int to, struct err *err);
+
+#endif

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The namespaces of the box: which are made, which are joined, and the process
+ * that lives in them (namespaces(7), clone3 in clone(2), setns(2)).
+ */
+#ifndef BRYO_NS_NSSET_H
+#define BRYO_NS_NSSET_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "runtime/base/arena.h"
+#include "runtime/base/err.h"
+#include "spec/spec.h"
+
+struct nsset {
+	uint64_t create;      /* CLONE_NEW* of the namespaces to be made */
+	int join[NS_COUNT];   /* handles of those to be joined, or -1 */
+	size_t place[NS_COUNT]; /* place in /linux/namespaces, for errors */
+	bool privileged;      /* the caller has CAP_SYS_ADMIN: it may mount and clone */
+	bool in_child_userns; /* the caller is in a user namespace below the initial one */
+	bool in_userns;       /* the box gets a user namespace, made or joined */
+	bool added_userns;    /* ... which the configuration did not ask for */
+	struct spec_idmaps uid, gid; /* maps to be written; n == 0 when joined */
+	bool deny_setgroups;  /* the maps are written without privilege */
+	bool map_helpers;     /* newuidmap and newgidmap write them */
+	pid_t pid;            /* of the box, in the caller's pid namespace; 0: none */
+	int pidfd;
+};
+
+/*
+ * Decide from the configuration and the caller's ids and capabilities.  An
+ * ordinary user whose configuration has no user namespace gets one unless
+ * `may_add` is false: the caller mapped to root, and the subordinate ids that
+ * /etc/subuid and /etc/subgid grant behind it.
+ */
+int nsset_plan(struct nsset *ns, const struct spec *s, bool may_add, struct arena *a,
+	       struct err *err);
+
+/* Does the box get a namespace of this type for itself, or one that was named? */
+bool nsset_private(const struct nsset *ns, enum ns_type type);
+
+/* Open the namespaces to be joined and check that each is of its type. */
+int nsset_open(struct nsset *ns, const struct spec *s, struct err *err);
+
+/*
+ * Make the box: returns 0 in the box, its pid in the caller, -1 with err.
+ * ns->pid and ns->pidfd are set in the caller.
+ */
+pid_t nsset_clone(struct nsset *ns, struct err *err);
+
+/* SIGKILL the box and reap it; idempotent. */
+void nsset_kill(struct nsset *ns);
+
+/* Close all handles. */
+void nsset_finish(struct nsset *ns);
+
+/* Write the maps of the box (user_namespaces(7)), from outside. */
+int nsset_map_ids(const struct nsset *ns, int procfd, struct err *err);
+
+/*
+ * In the box: become the root of its user namespace, or its first mapped id
+ * where 0 is not mapped; not dumpable from here on.
+ */
+int nsset_become_root(const struct nsset *ns, struct err *err);
+
+/* In the box: a time namespace with these offsets (time_namespaces(7)). */
+int nsset_enter_time(const struct spec_timeoffsets *offsets, int procfd, struct err *err);
+
+/* In the box: the loopback interface up (netdevice(7)). */
+int nsset_loopback_up(struct err *err);
+
+/* When this host does not let the caller make user namespaces: say why. */
+void nsset_userns_hint(struct err *err);
+
+/* CLONE_NEW* of the types. */
+extern const uint64_t nsset_clone_flags[NS_COUNT];
+
+/* The JSON names of the types, in the order of enum ns_type; /proc names likewise. */
+extern const char *const nsset_type_names[NS_COUNT];
+extern const char *const nsset_proc_names[NS_COUNT];
+
+#endif

@@ -1,0 +1,284 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What is decided about the mounts before the box exists, and what comes from the host. */
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+#include "ns/mount.h"
+#include "ns/sys.h"
+#include "runtime/base/fd.h"
+
+/* config-linux.md, "Default Devices". */
+static const struct {
+	const char *path;
+	unsigned int major, minor;
+} default_devices[] = {
+	{"/dev/null", 1, 3},   {"/dev/zero", 1, 5},    {"/dev/full", 1, 7},
+	{"/dev/random", 1, 8}, {"/dev/urandom", 1, 9}, {"/dev/tty", 5, 0},
+};
+
+#define N_DEFAULT (sizeof(default_devices) / sizeof(default_devices[0]))
+
+static bool is_listed(const struct spec_devices *list, const char *path)
+{
+	for (size_t i = 0; i < list->n; i++)
+		if (!strcmp(list->v[i].path, path))
+			return true;
+	return false;
+}
+
+static mode_t device_type(int type)
+{
+	return type == 'b' ? S_IFBLK : type == 'p' ? S_IFIFO : S_IFCHR;
+}
+
+static int plan_devices(struct mountset *m, const struct spec_linux *l, struct arena *a,
+			struct err *err)
+{
+	m->devices = arena_array(a, N_DEFAULT + l->devices.n, sizeof(*m->devices));
+	if (!m->devices)
+		return err_at(err, "/linux/devices", ENOMEM, "devices");
+	for (size_t i = 0; i < N_DEFAULT; i++) {
+		if (is_listed(&l->devices, default_devices[i].path))
+			continue;
+		m->devices[m->n_devices++] = (struct device){
+			.path = default_devices[i].path,
+			.type = S_IFCHR,
+			.rdev = makedev(default_devices[i].major, default_devices[i].minor),
+			.mode = 0666,
+			.index = SIZE_MAX,
+			.tree = -1,
+		};
+	}
+	for (size_t i = 0; i < l->devices.n; i++) {
+		const struct spec_device *d = &l->devices.v[i];
+
+		m->devices[m->n_devices++] = (struct device){
+			.path = d->path,
+			.type = device_type(d->type),
+			.rdev = d->type == 'p' ? 0
+					       : makedev((unsigned int)d->major,
+							 (unsigned int)d->minor),
+			.mode = d->fileMode.set ? (mode_t)d->fileMode.v : 0666,
+			.uid = d->uid.set ? (uid_t)d->uid.v : 0,
+			.gid = d->gid.set ? (gid_t)d->gid.v : 0,
+			.index = i,
+			.tree = -1,
+		};
+	}
+	return 0;
+}
+
+/*
+ * A relative destination is read as relative to "/" (config.md, "mounts"); the
+ * lookup is in the root anyway.  "cgroup" is the name that engines give to the
+ * hierarchy, of either version.
+ */
+static int plan_mount(struct mount_entry *e, const struct spec_mount *spec,
+		      const struct nsset *ns, struct arena *a, struct err *err)
+{
+	*e = (struct mount_entry){.spec = spec, .fstype = spec->type, .tree = -1, .is_dir = true};
+	if (spec->type && !strcmp(spec->type, "cgroup"))
+		e->fstype = "cgroup2";
+	if (mount_opts_parse(spec, a, &e->opts, err) < 0)
+		return -1;
+	if (e->opts.bind)
+		e->fstype = NULL;
+	if (e->opts.idmap && !(ns->create & nsset_clone_flags[NS_USER]))
+		return err_at(err, "/options", 0,
+			      "idmap without mappings needs a user namespace made for the "
+			      "container");
+	if (e->opts.idmap && !ns->privileged)
+		return err_at(err, "/options", EPERM, "idmapped mounts need privilege on the host");
+	return 0;
+}
+
+/*
+ * Everything below happens in a mount namespace of the box.  Without one it
+ * would happen to the host.
+ */
+static int check_namespaces(const struct spec *s, const struct nsset *ns, struct err *err)
+{
+	if (!nsset_private(ns, NS_MOUNT))
+		return err_at(err, "/linux/namespaces", 0,
+			      "a mount namespace is needed: bryo mounts nothing in the caller's");
+	if ((s->hostname || s->domainname) && !nsset_private(ns, NS_UTS))
+		return err_at(err, s->hostname ? "/hostname" : "/domainname", 0,
+			      "needs a uts namespace: the host's name would change");
+	return 0;
+}
+
+int mountset_plan(struct mountset *m, const struct spec *s, const struct nsset *ns,
+		  struct arena *a, struct err *err)
+{
+	*m = (struct mountset){.n = s->mounts.n, .root = -1, .null = -1};
+	m->bind_devices = ns->in_userns || ns->in_child_userns;
+	if (check_namespaces(s, ns, err) < 0 || plan_devices(m, s->linux_, a, err) < 0)
+		return -1;
+	m->v = arena_array(a, m->n, sizeof(*m->v));
+	if (!m->v)
+		return err_at(err, "/mounts", ENOMEM, "mounts");
+	for (size_t i = 0; i < m->n; i++)
+		if (plan_mount(&m->v[i], &s->mounts.v[i], ns, a, err) < 0)
+			return err_under(err, "/mounts/%zu", i);
+	return 0;
+}
+
+/*
+ * Trust boundary: a link in the bundle may lead anywhere, and what is mounted
+ * becomes the stranger's; so the last component may not be a link, and "/"
+ * itself, by whatever name, is never handed out.
+ */
+static int open_root(struct mountset *m, int bundle, const char *path, struct err *err)
+{
+	auto_close int fd = openat(bundle, path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	struct stat st, host;
+
+	if (fd < 0 || fstat(fd, &st) < 0 || stat("/", &host) < 0)
+		return err_at(err, "/root/path", errno, "open the rootfs %s", path);
+	if (S_ISLNK(st.st_mode))
+		return err_at(err, "/root/path", 0, "%s is a symbolic link", path);
+	if (!S_ISDIR(st.st_mode))
+		return err_at(err, "/root/path", 0, "%s is not a directory", path);
+	if (st.st_dev == host.st_dev && st.st_ino == host.st_ino)
+		return err_at(err, "/root/path", 0, "%s is the host's root directory", path);
+	m->root = fd_take(&fd);
+	return 0;
+}
+
+static int clone_root(struct mountset *m, const struct spec *s, struct err *err)
+{
+	int tree = mount_clone(m->root, true);
+
+	if (tree < 0)
+		return err_at(err, "/root/path", errno, "clone the rootfs %s", s->root->path);
+	close(m->root);
+	m->root = tree;
+	return 0;
+}
+
+static int clone_source(struct mount_entry *e, int bundle, struct err *err)
+{
+	const char *source = e->spec->source;
+	auto_close int fd = openat(bundle, source, O_PATH | O_CLOEXEC);
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return err_at(err, "/source", errno, "open %s", source);
+	e->is_dir = S_ISDIR(st.st_mode);
+	e->tree = mount_clone(fd, e->opts.rec);
+	if (e->tree >= 0)
+		return 0;
+	err_at(err, "/source", errno, "clone %s", source);
+	if (err->num == EINVAL && !e->opts.rec)
+		err_hint(err, "in a user namespace a tree with mounts below it needs rbind");
+	return -1;
+}
+
+/* The host's node, which must be the very device. */
+static int clone_node(const char *path, mode_t type, dev_t rdev, struct err *err)
+{
+	auto_close int fd = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	struct stat st;
+	int tree;
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return err_set(err, errno, "the host's %s", path);
+	if ((st.st_mode & S_IFMT) != type || st.st_rdev != rdev)
+		return err_set(err, 0, "the host's %s is not device %u:%u", path, major(rdev),
+			       minor(rdev));
+	tree = mount_clone(fd, false);
+	if (tree < 0)
+		return err_set(err, errno, "clone the host's %s", path);
+	/*
+	 * Detached clones are in the host's peer group still; what happens on
+	 * a device node may not come back to the host.
+	 */
+	if (mount_change(tree, 0, 0, MS_PRIVATE, false) < 0) {
+		close(tree);
+		return err_set(err, errno, "make %s private", path);
+	}
+	return tree;
+}
+
+static int clone_devices(struct mountset *m, struct err *err)
+{
+	for (size_t i = 0; i < m->n_devices; i++) {
+		struct device *d = &m->devices[i];
+
+		/* A FIFO can be made by anybody. */
+		if (d->type == S_IFIFO)
+			continue;
+		d->tree = clone_node(d->path, d->type, d->rdev, err);
+		if (d->tree >= 0)
+			continue;
+		return err_under(err, d->index == SIZE_MAX ? "/linux/devices"
+							   : "/linux/devices/%zu",
+				 d->index);
+	}
+	return 0;
+}
+
+int mountset_clone_sources(struct mountset *m, const struct spec *s, const char *bundle,
+			   struct err *err)
+{
+	auto_close int dir = open(bundle, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	if (dir < 0)
+		return err_set(err, errno, "open the bundle %s", bundle);
+	if (open_root(m, dir, s->root->path, err) < 0 || clone_root(m, s, err) < 0)
+		return -1;
+	for (size_t i = 0; i < m->n; i++)
+		if (m->v[i].opts.bind && !m->v[i].opts.remount &&
+		    clone_source(&m->v[i], dir, err) < 0)
+			return err_under(err, "/mounts/%zu", i);
+	if (s->linux_->maskedPaths.n) {
+		m->null = clone_node("/dev/null", S_IFCHR, makedev(1, 3), err);
+		if (m->null < 0)
+			return err_under(err, "/linux/maskedPaths");
+	}
+	return m->bind_devices ? clone_devices(m, err) : 0;
+}
+
+int mountset_idmap(struct mountset *m, const struct nsset *ns, struct err *err)
+{
+	char path[64];
+	auto_close int userns = -1;
+
+	snprintf(path, sizeof(path), "/proc/%d/ns/user", ns->pid);
+	userns = open(path, O_RDONLY | O_CLOEXEC);
+	if (userns < 0)
+		return err_set(err, errno, "open the container's user namespace");
+	for (size_t i = 0; i < m->n; i++) {
+		const struct mount_entry *e = &m->v[i];
+		struct mount_attr attr = {.attr_set = MOUNT_ATTR_IDMAP,
+					  .userns_fd = (uint64_t)userns};
+
+		if (!e->opts.idmap || e->tree < 0)
+			continue;
+		if (mount_setattr(e->tree, "",
+				  AT_EMPTY_PATH | (e->opts.idmap_rec ? AT_RECURSIVE : 0), &attr,
+				  sizeof(attr)) == 0)
+			continue;
+		err_at(err, "/options", errno, "idmap");
+		if (err->num == EINVAL)
+			err_hint(err, "the file system of %s does not know idmapped mounts",
+				 e->spec->source);
+		return err_under(err, "/mounts/%zu", i);
+	}
+	return 0;
+}
+
+void mountset_finish(struct mountset *m)
+{
+	fd_cleanup(&m->root);
+	fd_cleanup(&m->null);
+	for (size_t i = 0; m->v && i < m->n; i++)
+		fd_cleanup(&m->v[i].tree);
+	for (size_t i = 0; i < m->n_devices; i++)
+		fd_cleanup(&m->devices[i].tree);
+	*m = (struct mountset){.root = -1, .null = -1};
+}

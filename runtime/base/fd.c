@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "runtime/base/fd.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+void fd_cleanup(int *fd)
+{
+	int saved = errno;
+
+	if (*fd >= 0)
+		close(*fd);
+	errno = saved;
+}
+
+int fd_write_all(int fd, const void *buf, size_t len)
+{
+	const char *p = buf;
+
+	while (len) {
+		ssize_t n = write(fd, p, len);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -1;
+		p += n;
+		len -= (size_t)n;
+	}
+	return 0;
+}
+
+/* The size that fstat() tells is a hint only: FIFOs and /proc files lie. */
+static size_t size_hint(int fd, size_t max)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_size <= 0)
+		return 4096;
+	return (size_t)st.st_size < max ? (size_t)st.st_size + 1 : max + 1;
+}
+
+int fd_read_all(int fd, size_t max, struct arena *a, char **ret_buf, size_t *ret_len)
+{
+	size_t cap = size_hint(fd, max), len = 0;
+	char *buf = arena_alloc(a, cap + 1);
+
+	for (;;) {
+		ssize_t n;
+
+		if (!buf) {
+			errno = ENOMEM;
+			return -1;
+		}
+		n = read(fd, buf + len, cap - len);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -1;
+		if (n == 0)
+			break;
+		len += (size_t)n;
+		if (len > max) {
+			errno = EFBIG;
+			return -1;
+		}
+		if (len == cap) {
+			char *bigger = arena_alloc(a, cap * 2 + 1);
+
+			if (bigger)
+				memcpy(bigger, buf, len);
+			buf = bigger;
+			cap *= 2;
+		}
+	}
+	buf[len] = '\0';
+	*ret_buf = buf;
+	*ret_len = len;
+	return 0;
+}
+
+/* Close what was written; a full disk may be reported only here. */
+static int write_and_close(int fd, const void *buf, size_t len)
+{
+	int bad = fd_write_all(fd, buf, len), saved = errno;
+
+	if (close(fd) < 0 && !bad)
+		return -1;
+	errno = saved;
+	return bad;
+}
+
+int fd_replace_file(int dirfd, const char *name, mode_t mode, const void *buf, size_t len)
+{
+	char tmp[256];
+	int fd, saved;
+
+	snprintf(tmp, sizeof(tmp), ".%s.new", name);
+	fd = openat(dirfd, tmp, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, mode);
+	if (fd < 0)
+		return -1;
+	/*
+	 * No fsync(): a record that a power cut takes describes a container that
+	 * the same power cut took.
+	 */
+	if (write_and_close(fd, buf, len) == 0 && renameat(dirfd, tmp, dirfd, name) == 0)
+		return 0;
+	saved = errno;
+	unlinkat(dirfd, tmp, 0);
+	errno = saved;
+	return -1;
+}

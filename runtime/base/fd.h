@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * File descriptors: ownership by scope, whole reads and writes, and files that
+ * are replaced atomically.  Every descriptor is close-on-exec from birth.
+ */
+#ifndef BRYO_BASE_FD_H
+#define BRYO_BASE_FD_H
+
+#include <stddef.h>
+#include <stdlib.h>
+#include <sys/types.h>
+
+#include "runtime/base/arena.h"
+#include "runtime/base/err.h"
+
+/* Closes the descriptor when it goes out of scope; -1 is nothing. */
+#define auto_close __attribute__((cleanup(fd_cleanup)))
+/* free()s the pointer when it goes out of scope. */
+#define auto_free __attribute__((cleanup(ptr_cleanup)))
+
+void fd_cleanup(int *fd);
+static inline void ptr_cleanup(void *p)
+{
+	free(*(void **)p);
+}
+
+/* Hand the descriptor out of its scope: returns it and leaves -1. */
+static inline int fd_take(int *fd)
+{
+	int taken = *fd;
+
+	*fd = -1;
+	return taken;
+}
+
+/* Write everything, over short writes and EINTR.  0, or -1 and errno. */
+int fd_write_all(int fd, const void *buf, size_t len);
+
+/*
+ * Read from fd to its end into the arena, NUL-terminated behind the last byte.
+ * More than `max` bytes is EFBIG.  0, or -1 and errno.
+ */
+int fd_read_all(int fd, size_t max, struct arena *a, char **ret_buf, size_t *ret_len);
+
+/*
+ * Replace dirfd/name by the given bytes: written to a temporary name in the
+ * same directory, then renamed.  0, or -1 and errno with the old file as it was.
+ */
+int fd_replace_file(int dirfd, const char *name, mode_t mode, const void *buf, size_t len);
+
+#endif

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A container in the making: the state that the rows of the step table share.
+ * The host process has one and, since the box is born by a fork, so has the box.
+ */
+#ifndef BRYO_RUNTIME_BOX_H
+#define BRYO_RUNTIME_BOX_H
+
+#include <limits.h>
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "ns/mount.h"
+#include "ns/nsset.h"
+#include "runtime/base/arena.h"
+#include "runtime/base/err.h"
+#include "seccomp/filter.h"
+#include "spec/spec.h"
+
+enum side { HOST, BOX };
+
+enum op { OP_RUN, OP_CREATE, OP_START };
+
+#define MAX_STEPS 64
+
+/*
+ * Memory that both processes see, and `start` too (it is a file in the state
+ * directory then).  The box leaves its error here: behind its seccomp filter
+ * it may not be able to send one.
+ */
+struct shared {
+	pid_t pid; /* of the box, as the host sees it */
+	int failed;
+	struct err err;
+	struct {
+		long long start, end; /* CLOCK_MONOTONIC, ns; 0: not run */
+	} rows[MAX_STEPS];
+};
+
+/* The flags of `run` and `create`. */
+struct box_options {
+	const char *bundle, *pid_file, *trace;
+	const char *console_socket, *pidfd_socket;
+	bool detach, keep, no_pivot, no_new_keyring, no_subreaper;
+	unsigned int preserve_fds;
+};
+
+struct box {
+	enum op op;
+	enum side side;
+	const char *id, *bundle; /* bundle: absolute */
+	struct box_options opt;
+	bool may_add_userns; /* not forbidden by --rootless=false */
+	const struct spec *spec;
+	struct arena *arena;
+
+	int store; /* the directory of all containers */
+	int dir;   /* this one's; -1 in the box */
+	int listener; /* where `start` will call; -1 */
+	int chan;  /* the baton: to the other process */
+	int sigfd; /* signals that end the host while it waits; -1 */
+	int procfd;
+	int host_pidfd; /* fault injection only */
+	struct shared *shared;
+	mode_t umask; /* the caller's */
+
+	struct nsset ns;
+	struct mountset mounts;
+	struct filter filter;
+	char **env;
+	char payload[PATH_MAX];
+};
+
+#endif

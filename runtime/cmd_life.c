@@ -1,0 +1,458 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* start, kill, delete, state, list: commands on a container that is there. */
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/pidfd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "runtime/base/fd.h"
+#include "runtime/base/log.h"
+#include "runtime/baton.h"
+#include "runtime/commands.h"
+#include "runtime/hooks.h"
+#include "runtime/listener.h"
+#include "runtime/steps.h"
+#include "runtime/store.h"
+
+int container_find(const struct arguments *a, const char *id, struct found *ret, struct err *err)
+{
+	struct found f = {.store = -1, .dir = -1};
+	int bad = store_check_id(id, err);
+
+	if (!bad) {
+		bad = store_open(a->root, false, &f.store, err);
+		/* No store yet: no container either, and callers look for the words. */
+		if (bad && err->num == ENOENT)
+			err_set(err, 0, "container \"%s\" does not exist", id);
+	}
+	if (!bad)
+		bad = store_enter(f.store, id, &f.dir, err);
+	if (!bad)
+		bad = record_read(f.dir, id, &f.arena, &f.record, err);
+	if (bad)
+		container_finish(&f);
+	else
+		*ret = f;
+	return bad;
+}
+
+void container_finish(struct found *f)
+{
+	fd_cleanup(&f->store);
+	fd_cleanup(&f->dir);
+	arena_finish(&f->arena);
+	f->store = f->dir = -1;
+}
+
+int print_json(struct json *j, struct err *err)
+{
+	const char *text;
+	size_t len;
+
+	if (json_finish(j, &text, &len, err) < 0)
+		return -1;
+	if (fd_write_all(STDOUT_FILENO, text, len) < 0)
+		return err_set(err, errno, "write to standard output");
+	return 0;
+}
+
+/* ---- start ---- */
+
+/* The memory in which the box leaves its error; see make_shared() in sandbox.c. */
+static struct shared *open_shared(int dir, struct err *err)
+{
+	auto_close int fd = openat(dir, "shared", O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+	struct stat st;
+	void *p;
+
+	if (fd < 0 || fstat(fd, &st) < 0 || st.st_size != sizeof(struct shared)) {
+		err_set(err, fd < 0 ? errno : 0, "the file shared with the container is damaged");
+		return NULL;
+	}
+	p = mmap(NULL, sizeof(struct shared), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (p != MAP_FAILED)
+		return p;
+	err_set(err, errno, "map the file shared with the container");
+	return NULL;
+}
+
+/* As much of the box as the rows behind wait-start need. */
+static int restore_box(const struct found *f, struct box *b, struct spec *s, struct spec_root *root,
+		       struct err *err)
+{
+	static struct spec_linux none;
+
+	*root = (struct spec_root){.path = f->record.rootfs};
+	*s = (struct spec){.ociVersion = f->record.ociVersion,
+			   .root = root,
+			   .hooks = f->record.hooks,
+			   .annotations = f->record.annotations,
+			   .linux_ = &none};
+	b->spec = s;
+	b->shared = open_shared(f->dir, err);
+	if (!b->shared)
+		return -1;
+	b->ns.pid = (pid_t)f->record.pid;
+	b->chan = listener_call(f->dir);
+	if (b->chan < 0)
+		return err_set(err, errno, "call the container");
+	/* The call itself must not block; the rest is a conversation. */
+	if (fcntl(b->chan, F_SETFL, 0) < 0)
+		return err_set(err, errno, "fcntl");
+	return 0;
+}
+
+static int wake(struct found *f, struct err *err)
+{
+	struct spec_root root;
+	struct spec s;
+	struct box b = {
+		.op = OP_START,
+		.id = f->record.id,
+		.bundle = f->record.bundle,
+		.arena = &f->arena,
+		.sigfd = -1,
+		.chan = -1,
+	};
+	int bad = restore_box(f, &b, &s, &root, err);
+
+	if (!bad)
+		bad = steps_walk(&b, step_find("wait-start") + 1, err);
+	fd_cleanup(&b.chan);
+	/* A poststart hook that fails stops the container (config.md, 1.3). */
+	if (bad && !strcmp(err->step, "poststart"))
+		kill(b.ns.pid, SIGKILL);
+	return bad;
+}
+
+int cmd_start(struct arguments *a, struct err *err)
+{
+	auto_close int pidfd = -1;
+	enum status status;
+	struct found f;
+	int bad;
+
+	if (container_find(a, a->operands[0], &f, err) < 0)
+		return -1;
+	bad = store_lock(f.store, f.record.id, f.dir, err);
+	if (!bad)
+		bad = record_status(f.dir, &f.record, &status, &pidfd, err);
+	if (!bad && status != CREATED)
+		bad = err_set(err, 0, "cannot start container \"%s\": it is %s, not created",
+			      f.record.id, status_names[status]);
+	if (!bad && !f.record.hasProcess)
+		bad = err_at(err, "/process", 0, "is needed to start the container");
+	if (!bad)
+		bad = wake(&f, err);
+	container_finish(&f);
+	return bad;
+}
+
+/* ---- state and list ---- */
+
+static const char *owner_of(int dir, char buf[64])
+{
+	struct stat st;
+	struct passwd *pw;
+	FILE *f;
+
+	buf[0] = '\0';
+	if (fstat(dir, &st) < 0)
+		return buf;
+	snprintf(buf, 64, "%u", st.st_uid);
+	f = fopen("/etc/passwd", "re");
+	while (f && (pw = fgetpwent(f)))
+		if (pw->pw_uid == st.st_uid) {
+			snprintf(buf, 64, "%s", pw->pw_name);
+			break;
+		}
+	if (f)
+		fclose(f);
+	return buf;
+}
+
+int cmd_state(struct arguments *a, struct err *err)
+{
+	auto_close int pidfd = -1;
+	enum status status;
+	struct found f;
+	struct json *j;
+	int bad;
+
+	if (container_find(a, a->operands[0], &f, err) < 0)
+		return -1;
+	j = json_new(true);
+	bad = j ? record_status(f.dir, &f.record, &status, &pidfd, err)
+		: err_set(err, ENOMEM, "the state");
+	if (!bad) {
+		record_state(j, &f.record, status, NULL);
+		bad = print_json(j, err);
+	}
+	json_free(j);
+	container_finish(&f);
+	return bad;
+}
+
+struct listing {
+	const struct arguments *a;
+	struct json *j;
+};
+
+static void print_row(const struct record *r, enum status status, const char *owner)
+{
+	printf("%-24s %-8lld %-10s %-40s %-32s %s\n", r->id,
+	       status == CREATED || status == RUNNING ? (long long)r->pid : 0LL,
+	       status_names[status], r->bundle ? r->bundle : "", r->created ? r->created : "",
+	       owner);
+}
+
+/* A container may go away while we look: it is then not in the list. */
+static void list_one(const struct listing *l, int store, const char *id)
+{
+	auto_close int dir = -1, pidfd = -1;
+	struct arena arena = {0};
+	struct record r;
+	enum status status;
+	struct err err;
+	char owner[64];
+
+	if (store_enter(store, id, &dir, &err) < 0)
+		return;
+	if (record_read(dir, id, &arena, &r, &err) < 0 ||
+	    record_status(dir, &r, &status, &pidfd, &err) < 0)
+		log_warn("%s", err.msg);
+	else if (l->a->quiet)
+		printf("%s\n", id);
+	else if (l->j)
+		record_state(l->j, &r, status, owner_of(dir, owner));
+	else
+		print_row(&r, status, owner_of(dir, owner));
+	arena_finish(&arena);
+}
+
+static int list_all(struct listing *l, int store, struct err *err)
+{
+	struct arena arena = {0};
+	char **ids = NULL;
+	int bad = store < 0 ? 0 : store_list(store, &arena, &ids, err);
+
+	if (!bad && !l->j && !l->a->quiet)
+		printf("%-24s %-8s %-10s %-40s %-32s %s\n", "ID", "PID", "STATUS", "BUNDLE",
+		       "CREATED", "OWNER");
+	if (l->j)
+		json_open_array(l->j);
+	for (; !bad && ids && *ids; ids++)
+		list_one(l, store, *ids);
+	if (l->j)
+		json_close_array(l->j);
+	arena_finish(&arena);
+	if (!bad && l->j)
+		return print_json(l->j, err);
+	if (!bad && (fflush(stdout) != 0 || ferror(stdout)))
+		return err_set(err, errno, "write to standard output");
+	return bad;
+}
+
+int cmd_list(struct arguments *a, struct err *err)
+{
+	bool json = a->format == FORMAT_JSON && !a->quiet;
+	struct listing l = {.a = a, .j = json ? json_new(true) : NULL};
+	auto_close int store = -1;
+	int bad;
+
+	if (json && !l.j)
+		return err_set(err, ENOMEM, "list the containers");
+	bad = store_open(a->root, false, &store, err);
+	/* No store yet: an empty list. */
+	if (!bad || err->num == ENOENT)
+		bad = list_all(&l, bad ? -1 : store, err);
+	json_free(l.j);
+	return bad;
+}
+
+/* ---- kill ---- */
+
+static int parse_signal(const char *s, int *ret, struct err *err)
+{
+	char *end;
+	long n = strtol(s, &end, 10);
+
+	if (isdigit((unsigned char)*s) && !*end && n >= 0 && n < NSIG) {
+		*ret = (int)n;
+		return 0;
+	}
+	if (!strncasecmp(s, "SIG", 3))
+		s += 3;
+	for (int sig = 1; sig < NSIG; sig++) {
+		const char *name = sigabbrev_np(sig);
+
+		if (name && !strcasecmp(name, s)) {
+			*ret = sig;
+			return 0;
+		}
+	}
+	return err_set(err, 0, "unknown signal \"%.40s\"", s);
+}
+
+static int signal_one(int pidfd, int sig, const char *id, struct err *err)
+{
+	if (pidfd_send_signal(pidfd, sig, NULL, 0) == 0)
+		return 0;
+	if (errno == ESRCH)
+		return err_set(err, 0, "container \"%s\": container not running", id);
+	return err_set(err, errno, "send signal %d to container \"%s\"", sig, id);
+}
+
+/* Is that process in the pid namespace that the container made? */
+static bool is_member(const char *pid, const struct stat *ns)
+{
+	char path[300];
+	struct stat st;
+
+	snprintf(path, sizeof(path), "/proc/%s/ns/pid", pid);
+	return stat(path, &st) == 0 && st.st_ino == ns->st_ino && st.st_dev == ns->st_dev;
+}
+
+/*
+ * All processes: those of the pid namespace.  The handle is taken before the
+ * membership is looked at, so a recycled pid is not hit.
+ */
+static int signal_all(const struct record *r, int sig, struct err *err)
+{
+	char path[64];
+	struct dirent *e;
+	struct stat ns;
+	DIR *d;
+
+	snprintf(path, sizeof(path), "/proc/%lld/ns/pid", (long long)r->pid);
+	if (stat(path, &ns) < 0)
+		return err_set(err, errno, "the pid namespace of container \"%s\"", r->id);
+	d = opendir("/proc");
+	if (!d)
+		return err_set(err, errno, "read /proc");
+	while ((e = readdir(d))) {
+		auto_close int fd = -1;
+
+		if (!isdigit((unsigned char)e->d_name[0]))
+			continue;
+		fd = pidfd_open((pid_t)strtol(e->d_name, NULL, 10), 0);
+		if (fd >= 0 && is_member(e->d_name, &ns))
+			pidfd_send_signal(fd, sig, NULL, 0);
+	}
+	closedir(d);
+	return 0;
+}
+
+static int kill_container(const struct arguments *a, const struct found *f, struct err *err)
+{
+	const struct record *r = &f->record;
+	auto_close int pidfd = -1;
+	enum status status;
+	int sig = SIGTERM;
+
+	if (a->n_operands > 1 && parse_signal(a->operands[1], &sig, err) < 0)
+		return -1;
+	if (record_status(f->dir, r, &status, &pidfd, err) < 0)
+		return -1;
+	if (pidfd < 0)
+		return err_set(err, 0, "cannot kill container \"%s\": container not running (%s)",
+			       r->id, status_names[status]);
+	if (!a->all || (sig == SIGKILL && r->ownPidNamespace))
+		return signal_one(pidfd, sig, r->id, err);
+	if (!r->ownPidNamespace)
+		return err_set(err, 0,
+			       "--all for a container without a pid namespace of its own needs a "
+			       "cgroup: not supported yet");
+	return signal_all(r, sig, err);
+}
+
+int cmd_kill(struct arguments *a, struct err *err)
+{
+	struct found f;
+	int bad;
+
+	if (container_find(a, a->operands[0], &f, err) < 0)
+		return -1;
+	bad = kill_container(a, &f, err);
+	container_finish(&f);
+	return bad;
+}
+
+/* ---- delete ---- */
+
+void run_poststop(const struct record *r)
+{
+	struct err err;
+
+	if (r->hooks && hooks_run(&r->hooks->poststop, "poststop", r, STOPPED, &err) < 0)
+		log_warn("%s: %s", err.ptr, err.msg);
+}
+
+/* SIGKILL, and wait for its end: it may take a while under load. */
+static int end_process(int pidfd, const char *id, struct err *err)
+{
+	struct pollfd p = {.fd = pidfd, .events = POLLIN};
+	int n;
+
+	if (pidfd_send_signal(pidfd, SIGKILL, NULL, 0) < 0 && errno != ESRCH)
+		return err_set(err, errno, "kill container \"%s\"", id);
+	do
+		n = poll(&p, 1, 30000);
+	while (n < 0 && errno == EINTR);
+	if (n <= 0)
+		return err_set(err, 0, "container \"%s\" does not die of SIGKILL", id);
+	return 0;
+}
+
+static int delete_container(const struct arguments *a, struct found *f, struct err *err)
+{
+	const char *id = a->operands[0];
+	auto_close int pidfd = -1, again = -1;
+	enum status status;
+
+	if (record_status(f->dir, &f->record, &status, &pidfd, err) < 0)
+		return -1;
+	if (status != STOPPED && !a->force)
+		return err_set(err, 0, "cannot delete container \"%s\": it is %s, not stopped", id,
+			       status_names[status]);
+	/* Before the lock: a `create` or `start` that hangs holds it until its box dies. */
+	if (pidfd >= 0 && end_process(pidfd, id, err) < 0)
+		return -1;
+	if (store_lock(f->store, id, f->dir, err) < 0)
+		return -1;
+	/* A `create` that was under way may have come to its end. */
+	if (record_read(f->dir, id, &f->arena, &f->record, err) < 0 ||
+	    record_status(f->dir, &f->record, &status, &again, err) < 0)
+		return -1;
+	if (again >= 0 && end_process(again, id, err) < 0)
+		return -1;
+	if (store_remove(f->store, id, f->dir, err) < 0)
+		return -1;
+	run_poststop(&f->record);
+	return 0;
+}
+
+int cmd_delete(struct arguments *a, struct err *err)
+{
+	struct found f;
+	int bad = container_find(a, a->operands[0], &f, err);
+
+	if (!bad) {
+		bad = delete_container(a, &f, err);
+		container_finish(&f);
+	}
+	/* Engines clean up twice: with --force, gone is gone. */
+	if (bad && a->force && strstr(err->msg, "does not exist"))
+		return 0;
+	return bad;
+}

@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* run and create: the walk of the whole table. */
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/pidfd.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "runtime/base/fd.h"
+#include "runtime/base/log.h"
+#include "runtime/commands.h"
+#include "runtime/steps.h"
+#include "runtime/store.h"
+
+static int refuse_later(const struct arguments *a, struct err *err)
+{
+	if (a->systemd_cgroup || a->cgroup_manager == CGROUP_SYSTEMD)
+		return err_set(err, 0, "the systemd cgroup manager is not supported yet");
+	return 0;
+}
+
+/*
+ * From the first row on signals are taken where the walker looks for them, so
+ * that an interrupted create leaves as little as a failed one.  Job control
+ * stays with the kernel.
+ */
+static int block_signals(sigset_t *ret, struct err *err)
+{
+	struct sigaction dfl = {.sa_handler = SIG_DFL};
+
+	sigfillset(ret);
+	sigdelset(ret, SIGTSTP);
+	sigdelset(ret, SIGTTIN);
+	sigdelset(ret, SIGTTOU);
+	sigdelset(ret, SIGCONT);
+	sigdelset(ret, SIGSEGV);
+	sigdelset(ret, SIGBUS);
+	sigdelset(ret, SIGABRT);
+	/* An inherited SIG_IGN would reap our children behind our back. */
+	if (sigaction(SIGCHLD, &dfl, NULL) < 0 || sigprocmask(SIG_BLOCK, ret, NULL) < 0)
+		return err_set(err, errno, "block signals");
+	return 0;
+}
+
+static int open_sigfd(struct err *err)
+{
+	sigset_t set;
+	int fd;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGHUP);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGQUIT);
+	sigaddset(&set, SIGTERM);
+	fd = signalfd(-1, &set, SFD_CLOEXEC);
+	return fd < 0 ? err_set(err, errno, "signalfd") : fd;
+}
+
+/* Reap all that has ended; true, with its status, when the container is among it. */
+static bool reap(pid_t container, int *ret_status)
+{
+	bool ended = false;
+	int status;
+	pid_t pid;
+
+	while ((pid = waitpid(-1, &status, WNOHANG | __WALL)) > 0)
+		if (pid == container) {
+			*ret_status = status;
+			ended = true;
+		}
+	return ended;
+}
+
+/*
+ * The foreground: hand signals on, reap what is reparented to us, and report
+ * as a shell does.
+ */
+static int await_end(struct box *b, const sigset_t *blocked)
+{
+	int status = 0;
+
+	while (!reap(b->ns.pid, &status)) {
+		siginfo_t info;
+		int sig = sigwaitinfo(blocked, &info);
+
+		/* SIGURG: the Go runtimes of callers use it for themselves. */
+		if (sig > 0 && sig != SIGCHLD && sig != SIGURG && sig != SIGPIPE)
+			pidfd_send_signal(b->ns.pidfd, sig, NULL, 0);
+	}
+	b->ns.pid = 0;
+	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+static void warn_of_filter(const struct filter *f)
+{
+	if (f->repeated_index)
+		log_warn("/linux/seccomp/syscalls: an entry tests the same argument twice: its "
+			 "conditions are ORed, as other runtimes do");
+	if (f->multiplexed)
+		log_warn("/linux/seccomp/syscalls: conditions on a call that 32-bit programs also "
+			 "reach through socketcall(2) or ipc(2)");
+	if (f->shadowed)
+		log_warn("/linux/seccomp/syscalls: an entry is stricter than an earlier one for "
+			 "the same call, which counts");
+}
+
+/* Walk; then `run` in the foreground waits.  The exit status, or -1. */
+static int walk(struct box *b, bool foreground, struct err *err)
+{
+	sigset_t blocked;
+	struct record r;
+	int status = 0;
+
+	if (block_signals(&blocked, err) < 0)
+		return -1;
+	if (foreground && !b->opt.no_subreaper && prctl(PR_SET_CHILD_SUBREAPER, 1) < 0)
+		return err_set(err, errno, "prctl(PR_SET_CHILD_SUBREAPER)");
+	b->sigfd = open_sigfd(err);
+	if (b->sigfd < 0 || steps_walk(b, 0, err) < 0)
+		return -1;
+	warn_of_filter(&b->filter);
+	/* The container's mounts should end with it, not with us. */
+	mountset_finish(&b->mounts);
+	if (b->opt.trace && steps_write_trace(b, b->opt.trace, err) < 0)
+		log_warn("%s", err->msg);
+	if (!foreground)
+		return 0;
+	status = await_end(b, &blocked);
+	if (!b->opt.keep) {
+		int bad = record_of(b, &r, err);
+
+		steps_undo(b);
+		if (!bad)
+			run_poststop(&r);
+	}
+	return status;
+}
+
+static int make_container(struct arguments *a, enum op op, struct err *err)
+{
+	struct arena arena = {0};
+	struct box b = {
+		.op = op,
+		.id = a->operands[0],
+		.opt = a->box,
+		.may_add_userns = a->rootless != ROOTLESS_FALSE,
+		.arena = &arena,
+	};
+	int status = -1;
+
+	if (store_check_id(b.id, err) < 0 || refuse_later(a, err) < 0)
+		return -1;
+	if (box_prepare(&b, err) == 0 && store_open(a->root, true, &b.store, err) == 0)
+		status = walk(&b, op == OP_RUN && !b.opt.detach, err);
+	filter_finish(&b.filter);
+	arena_finish(&arena);
+	return status;
+}
+
+int cmd_run(struct arguments *a, struct err *err)
+{
+	int status = make_container(a, OP_RUN, err);
+
+	if (status < 0 && !err->exit)
+		err->exit = EXIT_BRYO;
+	return status;
+}
+
+int cmd_create(struct arguments *a, struct err *err)
+{
+	return make_container(a, OP_CREATE, err);
+}

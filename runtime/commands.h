@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The commands: each returns its exit status, or -1 with err, which main()
+ * prints; its exit status is then err->exit, or 1 (`run`: 125).
+ */
+#ifndef BRYO_RUNTIME_COMMANDS_H
+#define BRYO_RUNTIME_COMMANDS_H
+
+#include "runtime/opts.h"
+#include "runtime/record.h"
+
+int cmd_run(struct arguments *a, struct err *err);
+int cmd_create(struct arguments *a, struct err *err);
+int cmd_start(struct arguments *a, struct err *err);
+int cmd_state(struct arguments *a, struct err *err);
+int cmd_list(struct arguments *a, struct err *err);
+int cmd_kill(struct arguments *a, struct err *err);
+int cmd_delete(struct arguments *a, struct err *err);
+int cmd_spec(struct arguments *a, struct err *err);
+int cmd_features(struct arguments *a, struct err *err);
+int cmd_steps(struct arguments *a, struct err *err);
+
+/* ---- shared by them ---- */
+
+/* A container found by its id: the store, its directory, its record. */
+struct found {
+	int store, dir;
+	struct arena arena;
+	struct record record;
+};
+
+/* Open and read it; -1 and err ("does not exist"). */
+int container_find(const struct arguments *a, const char *id, struct found *ret, struct err *err);
+void container_finish(struct found *f);
+
+/*
+ * The configuration of a bundle, checked, and what follows from it for the
+ * caller: all of the box that is decided before the first row.  The box's
+ * arena, options, op and id are the caller's.
+ */
+int box_prepare(struct box *b, struct err *err);
+
+/* poststop hooks; a failure is a warning (config.md). */
+void run_poststop(const struct record *r);
+
+/* Print all of a JSON text to standard output; -1 and err. */
+int print_json(struct json *j, struct err *err);
+
+#endif

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Hooks (config.md, "POSIX-platform Hooks"): programs told of the state on stdin. */
+#ifndef BRYO_RUNTIME_HOOKS_H
+#define BRYO_RUNTIME_HOOKS_H
+
+#include "runtime/record.h"
+#include "spec/spec.h"
+
+/*
+ * Run them in order, each to its end or its timeout, with nothing but its own
+ * environment: never the container's (CVE-2025-23266).  `name` is that of the
+ * list, for the pointer.  -1 at the first that fails.
+ */
+int hooks_run(const struct spec_hooks *list, const char *name, const struct record *r,
+	      enum status status, struct err *err);
+
+#endif

@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <unistd.h>
+
+#include "runtime/base/log.h"
+#include "runtime/commands.h"
+#include "spec/spec.h"
+
+#ifndef BRYO_VERSION
+#define BRYO_VERSION "0"
+#endif
+#ifndef BRYO_COMMIT
+#define BRYO_COMMIT "unknown"
+#endif
+
+#define AT(member) offsetof(struct arguments, member)
+
+static const char *const rootless_choices[] = {"auto", "true", "false", NULL};
+static const char *const log_formats[] = {"text", "json", NULL};
+static const char *const managers[] = {"auto", "cgroupfs", "systemd", "disabled", NULL};
+static const char *const list_formats[] = {"table", "json", NULL};
+
+const struct option_row global_options[] = {
+	{"root", 0, OPT_STRING, AT(root), "DIR",
+	 "where containers are remembered [$XDG_RUNTIME_DIR/bryo or /run/bryo]", NULL},
+	{"log", 0, OPT_STRING, AT(log), "FILE", "write messages there too", NULL},
+	{"log-format", 0, OPT_CHOICE, AT(log_format), "text|json", "format of --log [text]",
+	 log_formats},
+	{"debug", 0, OPT_FLAG, AT(debug), NULL, "say more", NULL},
+	{"rootless", 0, OPT_CHOICE, AT(rootless), "auto|true|false",
+	 "false: never add a user namespace [auto]", rootless_choices},
+	{"cgroup-manager", 0, OPT_CHOICE, AT(cgroup_manager), "auto|cgroupfs|systemd|disabled",
+	 "who makes cgroups; systemd is not supported yet", managers},
+	{"systemd-cgroup", 0, OPT_FLAG, AT(systemd_cgroup), NULL,
+	 "as --cgroup-manager systemd: not supported yet", NULL},
+	{"version", 'v', OPT_FLAG, AT(version), NULL, "print the version", NULL},
+	{"help", 'h', OPT_FLAG, AT(help), NULL, "print this, or the help of a command", NULL},
+	{0},
+};
+
+#define BUNDLE                                                                                     \
+	{                                                                                          \
+		"bundle", 'b', OPT_STRING, AT(box.bundle), "DIR",                                  \
+			"the directory of config.json [.]", NULL                                   \
+	}
+#define COMMON                                                                                     \
+	BUNDLE, {"pid-file", 0, OPT_STRING, AT(box.pid_file), "FILE",                              \
+		 "write the pid of the container's first process there", NULL},                    \
+		{"no-pivot", 0, OPT_FLAG, AT(box.no_pivot), NULL,                                  \
+		 "chroot instead of pivot_root: for an initial ramfs only", NULL},                 \
+		{"no-new-keyring", 0, OPT_FLAG, AT(box.no_new_keyring), NULL,                      \
+		 "keep the caller's session keyring", NULL},                                       \
+		{"preserve-fds", 0, OPT_UINT, AT(box.preserve_fds), "N",                           \
+		 "hand descriptors 3 to 2+N on to the container [0]", NULL},                       \
+		{"trace", 0, OPT_STRING, AT(box.trace), "FILE",                                    \
+		 "write when each step ran, as Chrome trace JSON", NULL},                          \
+		{"console-socket", 0, OPT_LATER, 0, "PATH", "", NULL},                             \
+	{                                                                                          \
+		"pidfd-socket", 0, OPT_LATER, 0, "PATH", "", NULL                                  \
+	}
+
+static const struct option_row run_options[] = {
+	COMMON,
+	{"detach", 'd', OPT_FLAG, AT(box.detach), NULL, "do not wait for the container", NULL},
+	{"keep", 0, OPT_FLAG, AT(box.keep), NULL, "keep the state when the container ends", NULL},
+	{"no-subreaper", 0, OPT_FLAG, AT(box.no_subreaper), NULL,
+	 "do not reap processes that the container leaves", NULL},
+	{0},
+};
+static const struct option_row create_options[] = {COMMON, {0}};
+static const struct option_row kill_options[] = {
+	{"all", 'a', OPT_FLAG, AT(all), NULL, "all processes of the container", NULL},
+	{0},
+};
+static const struct option_row delete_options[] = {
+	{"force", 'f', OPT_FLAG, AT(force), NULL,
+	 "in any state, killing it if need be; a missing one is no error", NULL},
+	{0},
+};
+static const struct option_row list_options[] = {
+	{"format", 'f', OPT_CHOICE, AT(format), "table|json", "[table]", list_formats},
+	{"quiet", 'q', OPT_FLAG, AT(quiet), NULL, "ids only", NULL},
+	{0},
+};
+static const struct option_row spec_options[] = {
+	BUNDLE,
+	{"rootless", 0, OPT_FLAG, AT(spec_rootless), NULL,
+	 "for an ordinary user: with a user namespace", NULL},
+	{0},
+};
+static const struct option_row steps_options[] = {BUNDLE, {0}};
+static const struct option_row no_options[] = {{0}};
+
+const struct command commands[] = {
+	{"run", "ID", 1, 1, "create and start a container, and wait for its end", run_options,
+	 cmd_run},
+	{"create", "ID", 1, 1, "create a container: all but the payload", create_options,
+	 cmd_create},
+	{"start", "ID", 1, 1, "start the payload of a created container", no_options, cmd_start},
+	{"state", "ID", 1, 1, "print the state of a container as JSON", no_options, cmd_state},
+	{"kill", "ID [SIGNAL]", 1, 2, "send a signal to a container [TERM]", kill_options,
+	 cmd_kill},
+	{"delete", "ID", 1, 1, "remove what is left of a stopped container", delete_options,
+	 cmd_delete},
+	{"list", "", 0, 0, "list the containers", list_options, cmd_list},
+	{"spec", "", 0, 0, "write a config.json to start from", spec_options, cmd_spec},
+	{"features", "", 0, 0, "print what bryo supports as JSON", no_options, cmd_features},
+	{"steps", "[BUNDLE]", 0, 1, "print the steps that make a container, without running any",
+	 steps_options, cmd_steps},
+	{"exec", "", 0, 0, "", no_options, NULL},
+	{"ps", "", 0, 0, "", no_options, NULL},
+	{"pause", "", 0, 0, "", no_options, NULL},
+	{"resume", "", 0, 0, "", no_options, NULL},
+	{"update", "", 0, 0, "", no_options, NULL},
+	{"events", "", 0, 0, "", no_options, NULL},
+	{"checkpoint", "", 0, 0, "", no_options, NULL},
+	{"restore", "", 0, 0, "", no_options, NULL},
+	{0},
+};
+
+/*
+ * A descriptor that we open may not become the container's standard input by
+ * accident.  /dev/null is opened so that reads end and writes fail, as they
+ * would on the closed descriptor.
+ */
+static int open_missing_stdio(struct err *err)
+{
+	for (int fd = 0; fd < 3; fd++) {
+		if (fcntl(fd, F_GETFD) >= 0)
+			continue;
+		if (open("/dev/null", (fd ? O_RDONLY : O_WRONLY) | O_NOCTTY) != fd)
+			return err_set(err, errno, "open /dev/null for closed descriptor %d", fd);
+	}
+	return 0;
+}
+
+static int prepare_process(struct err *err)
+{
+	struct sigaction ignore = {.sa_handler = SIG_IGN};
+
+	/*
+	 * A set-uid bryo would trust the caller's environment and files with
+	 * somebody else's privilege (CVE-2016-3135 and the like).
+	 */
+	if (getauxval(AT_SECURE))
+		return err_set(err, 0, "bryo must not be installed set-uid or with capabilities");
+	if (open_missing_stdio(err) < 0)
+		return -1;
+	/* What the caller left open is nobody's business (CVE-2024-21626). */
+	if (close_range(3, ~0U, CLOSE_RANGE_CLOEXEC) < 0) {
+		err_set(err, errno, "close_range");
+		return err_hint(err, "bryo needs Linux 5.14 or later");
+	}
+	/* Errors that say what happened, instead of a death without words. */
+	if (sigaction(SIGPIPE, &ignore, NULL) < 0 || sigaction(SIGXFSZ, &ignore, NULL) < 0)
+		return err_set(err, errno, "sigaction");
+	return 0;
+}
+
+static int print_version(void)
+{
+	printf("bryo version " BRYO_VERSION "\ncommit: " BRYO_COMMIT "\nspec: " SPEC_VERSION "\n");
+	return fflush(stdout) ? -1 : 0;
+}
+
+static int dispatch(int argc, char **argv, struct err *err)
+{
+	const struct command *c;
+	struct arguments a;
+
+	if (prepare_process(err) < 0 || opts_parse(argc, argv, &a, &c, err) < 0)
+		return -1;
+	if (a.version)
+		return print_version() < 0 ? err_set(err, errno, "write to standard output") : 0;
+	if (a.help || !c) {
+		opts_help(a.help ? stdout : stderr, c);
+		return a.help ? 0 : 1;
+	}
+	if (log_open(a.log, a.log_format == LOG_JSON, a.debug, err) < 0)
+		return -1;
+	return c->run(&a, err);
+}
+
+int main(int argc, char **argv)
+{
+	struct err err = {0};
+	int status = dispatch(argc, argv, &err);
+
+	if (status >= 0)
+		return status;
+	log_error(&err);
+	return err.exit ? err.exit : 1;
+}

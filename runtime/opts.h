@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The command line as tables: parsing, --help and the completions follow from
+ * them.  Options may stand before or after the operands (Slurm puts them
+ * behind the id), as --name=value, --name value, -x value or -xvalue; "--" ends
+ * them.
+ */
+#ifndef BRYO_RUNTIME_OPTS_H
+#define BRYO_RUNTIME_OPTS_H
+
+#include <stdbool.h>
+#include <stdio.h>
+
+#include "runtime/box.h"
+#include "runtime/base/err.h"
+
+enum opt_kind {
+	OPT_FLAG,   /* bool */
+	OPT_STRING, /* const char * */
+	OPT_UINT,   /* unsigned int */
+	OPT_CHOICE, /* int: the index in `choices` */
+	OPT_LATER   /* known, and not supported yet */
+};
+
+struct option_row {
+	const char *name;
+	char letter; /* 0: none */
+	enum opt_kind kind;
+	size_t offset; /* in struct arguments */
+	const char *value; /* its name in --help, NULL for flags */
+	const char *help;
+	const char *const *choices; /* NULL-terminated */
+};
+
+enum { ROOTLESS_AUTO, ROOTLESS_TRUE, ROOTLESS_FALSE };
+enum { LOG_TEXT, LOG_JSON };
+enum { CGROUP_AUTO, CGROUP_CGROUPFS, CGROUP_SYSTEMD, CGROUP_DISABLED };
+enum { FORMAT_TABLE, FORMAT_JSON };
+
+struct arguments {
+	/* global */
+	const char *root, *log;
+	int log_format, rootless, cgroup_manager;
+	bool debug, systemd_cgroup, version, help;
+	/* of the commands */
+	struct box_options box;
+	bool all, force, quiet, spec_rootless;
+	int format;
+	/* what is no option */
+	const char *operands[4];
+	int n_operands;
+};
+
+struct command {
+	const char *name, *operands; /* operands: as in the synopsis */
+	int least, most;             /* number of operands */
+	const char *help;
+	const struct option_row *options; /* ends with a NULL name */
+	int (*run)(struct arguments *, struct err *); /* the exit status; -1: err. NULL: later */
+};
+
+extern const struct option_row global_options[];
+extern const struct command commands[]; /* ends with a NULL name */
+
+/*
+ * Global options, a command, its options and operands.  *ret_command stays
+ * NULL when none is given.  -1 and err.
+ */
+int opts_parse(int argc, char **argv, struct arguments *ret, const struct command **ret_command,
+	       struct err *err);
+
+void opts_help(FILE *out, const struct command *c);
+
+#endif

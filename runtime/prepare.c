@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* From a bundle to a box that is ready to be walked: nothing is made here. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "ns/cred.h"
+#include "ns/procfs.h"
+#include "runtime/base/fd.h"
+#include "runtime/base/log.h"
+#include "runtime/commands.h"
+#include "runtime/payload.h"
+
+/* Not a FIFO or a device, which could make us wait or read for ever. */
+static int read_config(const char *bundle, struct arena *a, char **ret_text, size_t *ret_len,
+		       struct err *err)
+{
+	auto_close int dir = open(bundle, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	auto_close int fd = -1;
+	struct stat st;
+
+	if (dir < 0)
+		return err_set(err, errno, "open the bundle %s", bundle);
+	fd = openat(dir, "config.json", O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	if (fd < 0 || fstat(fd, &st) < 0) {
+		err_set(err, errno, "open config.json in the bundle %s", bundle);
+		return err_hint(err, "make one with: bryo spec -b %s", bundle);
+	}
+	if (!S_ISREG(st.st_mode))
+		return err_set(err, 0, "config.json in the bundle %s is not a regular file", bundle);
+	if (fd_read_all(fd, SPEC_MAX_BYTES, a, ret_text, ret_len) < 0)
+		return err_set(err, errno, "read config.json in the bundle %s", bundle);
+	return 0;
+}
+
+/* An absent /linux is an empty one: so nothing below has to ask. */
+static int load_spec(struct box *b, struct err *err)
+{
+	struct spec *s;
+	char *text;
+	size_t len;
+
+	if (read_config(b->bundle, b->arena, &text, &len, err) < 0 ||
+	    spec_parse(text, len, b->arena, &s, err) < 0)
+		return -1;
+	if (!s->linux_)
+		s->linux_ = arena_alloc(b->arena, sizeof(*s->linux_));
+	if (!s->linux_)
+		return err_set(err, ENOMEM, "the configuration");
+	if (!s->process && b->op == OP_RUN)
+		return err_at(err, "/process", 0, "is needed to run the container");
+	b->spec = s;
+	return 0;
+}
+
+static int absolute_bundle(struct box *b, struct err *err)
+{
+	const char *given = b->opt.bundle ? b->opt.bundle : ".";
+	char *path = realpath(given, NULL);
+
+	if (!path)
+		return err_set(err, errno, "the bundle %s", given);
+	b->bundle = arena_strdup(b->arena, path);
+	free(path);
+	return b->bundle ? 0 : err_set(err, ENOMEM, "the bundle");
+}
+
+static void tell_added_userns(const struct nsset *ns)
+{
+	if (!ns->added_userns)
+		return;
+	log_debug("added a user namespace: you are not root, and the configuration has none; "
+		  "uid %u is root in it%s",
+		  geteuid(), ns->uid.n > 1 ? ", your subordinate ids follow" : "");
+	if (ns->uid.n == 1)
+		log_debug("no subordinate ids for you in /etc/subuid and /etc/subgid, or no "
+			  "newuidmap: no other id exists in the container");
+}
+
+/* Descriptors that are to be handed on must be there. */
+static int check_preserved(const struct box *b, struct err *err)
+{
+	for (unsigned int fd = 3; fd < 3 + b->opt.preserve_fds; fd++)
+		if (fcntl((int)fd, F_GETFD) < 0)
+			return err_set(err, errno, "--preserve-fds %u: descriptor %u is not open",
+				       b->opt.preserve_fds, fd);
+	return 0;
+}
+
+int box_prepare(struct box *b, struct err *err)
+{
+	mode_t mask = umask(0);
+
+	umask(mask);
+	b->umask = mask;
+	b->dir = b->listener = b->chan = b->sigfd = -1;
+	b->procfd = procfs_open_root(err);
+	if (b->procfd < 0 || absolute_bundle(b, err) < 0 || load_spec(b, err) < 0)
+		return -1;
+	if (nsset_plan(&b->ns, b->spec, b->may_add_userns, b->arena, err) < 0)
+		return -1;
+	tell_added_userns(&b->ns);
+	if (spec_check_supported(b->spec, b->ns.in_userns || b->ns.in_child_userns, err) < 0 ||
+	    mountset_plan(&b->mounts, b->spec, &b->ns, b->arena, err) < 0 ||
+	    sysctl_check(&b->spec->linux_->sysctl, &b->ns, err) < 0 || check_preserved(b, err) < 0)
+		return -1;
+	if (b->spec->process)
+		return payload_env(&b->spec->process->env, b->arena, &b->env, err);
+	return 0;
+}

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What is remembered of a container between commands: one small JSON file,
+ * replaced atomically.  The configuration is not read again: edits to it after
+ * `create` must have no effect (runtime.md, "Lifecycle").
+ */
+#ifndef BRYO_RUNTIME_RECORD_H
+#define BRYO_RUNTIME_RECORD_H
+
+#include "runtime/box.h"
+#include "spec/json.h"
+
+struct record {
+	char *ociVersion, *id, *bundle, *rootfs;
+	char *created; /* RFC 3339, UTC */
+	int64_t pid;   /* 0 until the container is created */
+	uint64_t startTime; /* field 22 of /proc/PID/stat: with the pid, an identity */
+	bool ownPidNamespace; /* its end ends all processes of the container */
+	bool hasProcess;      /* the configuration had /process: it can be started */
+	struct pairs annotations;
+	struct spec_hook_sets *hooks; /* poststart and poststop */
+};
+
+enum status { CREATING, CREATED, RUNNING, STOPPED };
+
+extern const char *const status_names[];
+
+/* Describe the box, but for startTime; strings stay those of the box and its arena. */
+int record_of(const struct box *b, struct record *ret, struct err *err);
+
+int record_write(int dir, const struct record *r, struct err *err);
+
+/*
+ * Read and check it.  A directory without a record is a container half made:
+ * *ret is then empty but for the id.
+ */
+int record_read(int dir, const char *id, struct arena *a, struct record *ret, struct err *err);
+
+/*
+ * Is it alive, and does it wait for `start`?  *ret_pidfd refers to its process
+ * when it is CREATED or RUNNING, else -1.  The kernel is asked, not the record:
+ * a recycled pid is no container, and a box that has left execve(2) behind
+ * does not listen any more.
+ */
+int record_status(int dir, const struct record *r, enum status *ret, int *ret_pidfd,
+		  struct err *err);
+
+/* Start time of a process; -1 and errno.  *ret_zombie may be NULL. */
+int process_start_time(pid_t pid, uint64_t *ret, bool *ret_zombie);
+
+/* The state of runtime.md as an object, with runc's extra members. */
+void record_state(struct json *j, const struct record *r, enum status status, const char *owner);
+
+#endif

@@ -1,0 +1,674 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The step table, and for each row an adapter of a few lines to the verb of a
+ * folder.  Above each row: why it stands where it stands.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/pidfd.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "ns/cred.h"
+#include "ns/procfs.h"
+#include "runtime/base/fd.h"
+#include "runtime/base/log.h"
+#include "runtime/baton.h"
+#include "runtime/hooks.h"
+#include "runtime/listener.h"
+#include "runtime/payload.h"
+#include "runtime/record.h"
+#include "runtime/steps.h"
+#include "runtime/store.h"
+
+/* ---- rows of the host before the clone ---- */
+
+/* The memory for both processes; a file when `start` has to see it too. */
+static int make_shared(struct box *b, struct err *err)
+{
+	bool file = b->op == OP_CREATE;
+	auto_close int fd = -1;
+	void *p;
+
+	if (file) {
+		fd = openat(b->dir, "shared", O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+		if (fd < 0 || ftruncate(fd, sizeof(*b->shared)) < 0)
+			return err_set(err, errno, "make the file shared with the container");
+	}
+	p = mmap(NULL, sizeof(*b->shared), PROT_READ | PROT_WRITE,
+		 MAP_SHARED | (file ? 0 : MAP_ANONYMOUS), fd, 0);
+	if (p == MAP_FAILED)
+		return err_set(err, errno, "memory shared with the container");
+	b->shared = p;
+	return 0;
+}
+
+static int state_apply(struct box *b, struct err *err)
+{
+	struct record r;
+
+	if (store_create(b->store, b->id, &b->dir, err) < 0 || make_shared(b, err) < 0)
+		return -1;
+	return record_of(b, &r, err) < 0 || record_write(b->dir, &r, err) < 0 ? -1 : 0;
+}
+
+static void state_undo(struct box *b)
+{
+	struct err err;
+
+	if (b->dir < 0)
+		return;
+	if (store_remove(b->store, b->id, b->dir, &err) < 0)
+		log_warn("%s", err.msg);
+	close(fd_take(&b->dir));
+}
+
+static int join_apply(struct box *b, struct err *err)
+{
+	return nsset_open(&b->ns, b->spec, err);
+}
+
+static void ns_undo(struct box *b)
+{
+	nsset_finish(&b->ns);
+}
+
+static int filter_compile_apply(struct box *b, struct err *err)
+{
+	return filter_compile(b->spec->linux_->seccomp, &b->filter, err);
+}
+
+static void filter_undo(struct box *b)
+{
+	filter_finish(&b->filter);
+}
+
+static int sources_apply(struct box *b, struct err *err)
+{
+	return mountset_clone_sources(&b->mounts, b->spec, b->bundle, err);
+}
+
+static void mounts_undo(struct box *b)
+{
+	mountset_finish(&b->mounts);
+}
+
+static int listen_apply(struct box *b, struct err *err)
+{
+	b->listener = listener_open(b->dir, err);
+	return b->listener < 0 ? -1 : 0;
+}
+
+static void listen_undo(struct box *b)
+{
+	fd_cleanup(&b->listener);
+	b->listener = -1;
+}
+
+/* ---- the clone ---- */
+
+/*
+ * The first thing the box does.  It dies with the host from here on; a host
+ * that has died already is seen by the baton.  What is the host's alone is
+ * closed: the lock of the state directory would otherwise be held for ever.
+ */
+static int be_born(struct box *b, const int chan[2], struct err *err)
+{
+	b->side = BOX;
+	b->chan = chan[1];
+	close(chan[0]);
+	close(fd_take(&b->dir));
+	close(fd_take(&b->store));
+	if (b->sigfd >= 0)
+		close(fd_take(&b->sigfd));
+	umask(0);
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
+		return err_set(err, errno, "prctl(PR_SET_PDEATHSIG)");
+	return 0;
+}
+
+static int clone_apply(struct box *b, struct err *err)
+{
+	int chan[2];
+	pid_t pid;
+
+	if (baton_pair(chan, err) < 0)
+		return -1;
+#ifdef BRYO_FAULTS
+	b->host_pidfd = pidfd_open(getpid(), 0);
+#endif
+	pid = nsset_clone(&b->ns, err);
+	if (pid == 0)
+		return be_born(b, chan, err);
+	close(chan[1]);
+	b->chan = chan[0];
+	if (pid > 0)
+		b->shared->pid = pid;
+	return pid < 0 ? -1 : 0;
+}
+
+static void clone_undo(struct box *b)
+{
+	nsset_kill(&b->ns);
+	fd_cleanup(&b->chan);
+	b->chan = -1;
+}
+
+static bool makes_userns(const struct box *b)
+{
+	return b->ns.create & nsset_clone_flags[NS_USER];
+}
+
+static int idmap_apply(struct box *b, struct err *err)
+{
+	return nsset_map_ids(&b->ns, b->procfd, err);
+}
+
+static bool wants_idmapped_mounts(const struct box *b)
+{
+	for (size_t i = 0; i < b->mounts.n; i++)
+		if (b->mounts.v[i].opts.idmap)
+			return true;
+	return false;
+}
+
+static int idmapped_mounts_apply(struct box *b, struct err *err)
+{
+	return mountset_idmap(&b->mounts, &b->ns, err);
+}
+
+/* ---- rows of the box ---- */
+
+static bool is_privileged(const struct box *b)
+{
+	return b->ns.privileged;
+}
+
+static bool is_unprivileged(const struct box *b)
+{
+	return !b->ns.privileged;
+}
+
+static bool makes_timens(const struct box *b)
+{
+	return b->ns.create & nsset_clone_flags[NS_TIME];
+}
+
+static int time_apply(struct box *b, struct err *err)
+{
+	if (nsset_enter_time(&b->spec->linux_->timeOffsets, b->procfd, err) < 0)
+		return err_under(err, "/linux/timeOffsets");
+	return 0;
+}
+
+static bool has_oom_score(const struct box *b)
+{
+	return b->spec->process && b->spec->process->oomScoreAdj.set;
+}
+
+static int oom_score_apply(struct box *b, struct err *err)
+{
+	return cred_oom_score(b->spec->process->oomScoreAdj.v, b->procfd, err);
+}
+
+static int become_root_apply(struct box *b, struct err *err)
+{
+	return nsset_become_root(&b->ns, err);
+}
+
+static bool makes_netns(const struct box *b)
+{
+	return b->ns.create & nsset_clone_flags[NS_NET];
+}
+
+static int loopback_apply(struct box *b, struct err *err)
+{
+	(void)b;
+	return nsset_loopback_up(err);
+}
+
+static bool has_hostname(const struct box *b)
+{
+	return b->spec->hostname;
+}
+
+static int hostname_apply(struct box *b, struct err *err)
+{
+	if (sethostname(b->spec->hostname, strlen(b->spec->hostname)) < 0)
+		return err_at(err, "/hostname", errno, "set the host name");
+	return 0;
+}
+
+static bool has_domainname(const struct box *b)
+{
+	return b->spec->domainname;
+}
+
+static int domainname_apply(struct box *b, struct err *err)
+{
+	if (setdomainname(b->spec->domainname, strlen(b->spec->domainname)) < 0)
+		return err_at(err, "/domainname", errno, "set the domain name");
+	return 0;
+}
+
+static bool has_sysctl(const struct box *b)
+{
+	return b->spec->linux_->sysctl.n;
+}
+
+static int sysctl_apply(struct box *b, struct err *err)
+{
+	return sysctl_write(&b->spec->linux_->sysctl, b->procfd, err);
+}
+
+static int propagation_apply(struct box *b, struct err *err)
+{
+	(void)b;
+	return mountset_make_private(err);
+}
+
+static int rootfs_apply(struct box *b, struct err *err)
+{
+	return mountset_attach_root(&b->mounts, b->spec, err);
+}
+
+static bool has_mounts(const struct box *b)
+{
+	return b->spec->mounts.n;
+}
+
+static int mounts_apply(struct box *b, struct err *err)
+{
+	return mountset_mount_all(&b->mounts, &b->ns, err);
+}
+
+static int devices_apply(struct box *b, struct err *err)
+{
+	return mountset_make_devices(&b->mounts, err);
+}
+
+static int dev_links_apply(struct box *b, struct err *err)
+{
+	return mountset_link_devices(&b->mounts, err);
+}
+
+static bool has_process(const struct box *b)
+{
+	return b->spec->process;
+}
+
+static int cwd_dir_apply(struct box *b, struct err *err)
+{
+	return mountset_make_cwd(&b->mounts, b->spec->process->cwd, err);
+}
+
+/* ---- hooks ---- */
+
+static int run_hooks(struct box *b, const struct spec_hooks *list, const char *name,
+		     enum status status, struct err *err)
+{
+	struct record r;
+
+	if (record_of(b, &r, err) < 0)
+		return -1;
+	r.pid = b->shared->pid;
+	return hooks_run(list, name, &r, status, err);
+}
+
+/* What a row of hooks needs; the status is what runtime.md says at that moment. */
+#define HOOK_ROW(id, list, status)                                             \
+	static bool has_##id(const struct box *b)                              \
+	{                                                                      \
+		return b->spec->hooks && b->spec->hooks->list.n;               \
+	}                                                                      \
+	static int id##_apply(struct box *b, struct err *err)                  \
+	{                                                                      \
+		return run_hooks(b, &b->spec->hooks->list, #list, status, err); \
+	}
+
+HOOK_ROW(prestart, prestart, CREATING)
+HOOK_ROW(create_runtime, createRuntime, CREATING)
+HOOK_ROW(create_container, createContainer, CREATING)
+HOOK_ROW(start_container, startContainer, CREATED)
+HOOK_ROW(poststart, poststart, RUNNING)
+
+/* ---- the box becomes the container ---- */
+
+static int pivot_apply(struct box *b, struct err *err)
+{
+	return mountset_pivot(&b->mounts, b->spec, b->opt.no_pivot, err);
+}
+
+static bool has_masked_paths(const struct box *b)
+{
+	return b->spec->linux_->maskedPaths.n;
+}
+
+static int masked_paths_apply(struct box *b, struct err *err)
+{
+	return mountset_mask(&b->mounts, &b->spec->linux_->maskedPaths, err);
+}
+
+static bool has_readonly_paths(const struct box *b)
+{
+	return b->spec->linux_->readonlyPaths.n;
+}
+
+static int readonly_paths_apply(struct box *b, struct err *err)
+{
+	return mountset_readonly(&b->mounts, &b->spec->linux_->readonlyPaths, err);
+}
+
+static bool has_readonly_root(const struct box *b)
+{
+	return b->spec->root->readonly;
+}
+
+static int readonly_root_apply(struct box *b, struct err *err)
+{
+	return mountset_readonly_root(&b->mounts, err);
+}
+
+static bool wants_keyring(const struct box *b)
+{
+	return !b->opt.no_new_keyring;
+}
+
+static int keyring_apply(struct box *b, struct err *err)
+{
+	return cred_keyring(b->id, err);
+}
+
+static int session_apply(struct box *b, struct err *err)
+{
+	(void)b;
+	return cred_session(err);
+}
+
+static const struct spec_caps *caps_of(const struct box *b)
+{
+	return b->spec->process ? b->spec->process->capabilities : NULL;
+}
+
+static int bounding_set_apply(struct box *b, struct err *err)
+{
+	return cred_bounding_set(caps_of(b), baton_warn, b, err);
+}
+
+static bool has_filter(const struct box *b)
+{
+	return b->spec->linux_->seccomp;
+}
+
+static bool has_no_new_privs(const struct box *b)
+{
+	return b->spec->process && b->spec->process->noNewPrivileges;
+}
+
+static bool has_early_filter(const struct box *b)
+{
+	return has_filter(b) && !has_no_new_privs(b);
+}
+
+static bool has_late_filter(const struct box *b)
+{
+	return has_filter(b) && has_no_new_privs(b);
+}
+
+static int filter_apply(struct box *b, struct err *err)
+{
+	return filter_install(&b->filter, err);
+}
+
+static bool has_rlimits(const struct box *b)
+{
+	return b->spec->process && b->spec->process->rlimits.n;
+}
+
+static int rlimits_apply(struct box *b, struct err *err)
+{
+	return cred_rlimits(&b->spec->process->rlimits, err);
+}
+
+static int user_apply(struct box *b, struct err *err)
+{
+	return cred_user(&b->spec->process->user, &b->ns, err);
+}
+
+static int umask_apply(struct box *b, struct err *err)
+{
+	const struct opt_u64 *asked = &b->spec->process->user.umask;
+
+	(void)err;
+	umask(asked->set ? (mode_t)asked->v : b->umask);
+	return 0;
+}
+
+static int cwd_apply(struct box *b, struct err *err)
+{
+	return cred_cwd(b->spec->process->cwd, err);
+}
+
+static int no_new_privs_apply(struct box *b, struct err *err)
+{
+	(void)b;
+	return cred_no_new_privs(err);
+}
+
+static int capabilities_apply(struct box *b, struct err *err)
+{
+	return cred_capabilities(caps_of(b), baton_warn, b, err);
+}
+
+static int payload_apply(struct box *b, struct err *err)
+{
+	return payload_find(&b->spec->process->args, b->env, b->payload, err);
+}
+
+static bool outlives_host(const struct box *b)
+{
+	return b->op == OP_CREATE || b->opt.detach;
+}
+
+static int outlive_apply(struct box *b, struct err *err)
+{
+	(void)b;
+	if (prctl(PR_SET_PDEATHSIG, 0) < 0)
+		return err_set(err, errno, "prctl(PR_SET_PDEATHSIG)");
+	return 0;
+}
+
+/* ---- the end of create ---- */
+
+static int write_pid_file(const char *path, pid_t pid, struct err *err)
+{
+	char text[16];
+	int n = snprintf(text, sizeof(text), "%d", pid);
+	auto_close int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY, 0644);
+
+	if (fd < 0 || fd_write_all(fd, text, (size_t)n) < 0)
+		return err_set(err, errno, "write the pid file %s", path);
+	return 0;
+}
+
+static int record_apply(struct box *b, struct err *err)
+{
+	struct record r;
+
+	if (record_of(b, &r, err) < 0)
+		return -1;
+	if (process_start_time(b->ns.pid, &r.startTime, NULL) < 0)
+		return err_set(err, errno, "read the start time of the container's process");
+	if (record_write(b->dir, &r, err) < 0)
+		return -1;
+	return b->opt.pid_file ? write_pid_file(b->opt.pid_file, b->ns.pid, err) : 0;
+}
+
+/* A device that was named as pid file is not ours to remove. */
+static void record_undo(struct box *b)
+{
+	struct stat st;
+
+	if (b->op != OP_START && b->ns.pid && b->opt.pid_file && stat(b->opt.pid_file, &st) == 0 &&
+	    S_ISREG(st.st_mode))
+		unlink(b->opt.pid_file);
+}
+
+static bool waits_for_start(const struct box *b)
+{
+	return b->op != OP_RUN;
+}
+
+static int wait_start_apply(struct box *b, struct err *err)
+{
+	int conn = listener_await(b->listener);
+
+	if (conn < 0)
+		return err_set(err, errno, "wait for start");
+	close(b->chan);
+	b->chan = conn;
+	return 0;
+}
+
+static int signals_apply(struct box *b, struct err *err)
+{
+	(void)b;
+	return cred_signals(err);
+}
+
+static int fds_apply(struct box *b, struct err *err)
+{
+	unsigned int first = 3 + b->opt.preserve_fds;
+
+	for (unsigned int fd = 3; fd < first; fd++)
+		if (fcntl((int)fd, F_SETFD, 0) < 0)
+			return err_set(err, errno, "preserve descriptor %u", fd);
+	if (close_range(first, ~0U, CLOSE_RANGE_CLOEXEC) < 0)
+		return err_set(err, errno, "close_range");
+	return 0;
+}
+
+static int ready_apply(struct box *b, struct err *err)
+{
+	/* A change of ids has cleared it (prctl(2)). */
+	if (!outlives_host(b) && prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
+		return err_set(err, errno, "prctl(PR_SET_PDEATHSIG)");
+	if (baton_send(b->chan, BATON_READY) < 0)
+		_exit(EXIT_BRYO); /* nobody is left who could want the payload */
+	return 0;
+}
+
+static int exec_apply(struct box *b, struct err *err)
+{
+	return payload_exec(b->payload, &b->spec->process->args, b->env, err);
+}
+
+const struct step steps[] = {
+	/* First: it claims the id, and its undo is the last. */
+	{"state", HOST, NULL, NULL, state_apply, state_undo, false},
+	/* Before the clone, which joins them; a wrong handle is seen with nothing made. */
+	{"join", HOST, "/linux/namespaces", NULL, join_apply, ns_undo, false},
+	/*
+	 * A caller with privilege clones what comes from the host in the host's
+	 * own mount namespace: ids of the container may not reach it.
+	 */
+	{"sources", HOST, "/mounts", is_privileged, sources_apply, mounts_undo, false},
+	/* Errors of the profile come early, and the box inherits the program. */
+	{"filter-compile", HOST, "/linux/seccomp", has_filter, filter_compile_apply, filter_undo,
+	 false},
+	/* The socket is inherited by the box, and there before anyone can call. */
+	{"listen", HOST, NULL, waits_for_start, listen_apply, listen_undo, false},
+	/* One clone3 with every new namespace: there is no half-made container. */
+	{"clone", HOST, "/linux/namespaces", NULL, clone_apply, clone_undo, false},
+	/* Before the box acts: without a map it is nobody. */
+	{"idmap", HOST, "/linux/uidMappings", makes_userns, idmap_apply, NULL, false},
+	/* Needs the maps written, and mounts that are still detached. */
+	{"idmapped-mounts", HOST, "/mounts", wants_idmapped_mounts, idmapped_mounts_apply, NULL,
+	 false},
+	/* As the caller still, not as root: the caller's ids reach the sources. */
+	{"box-sources", BOX, "/mounts", is_unprivileged, sources_apply, NULL, false},
+	/* The files of /proc/self are ours only while the process is dumpable. */
+	{"time", BOX, "/linux/timeOffsets", makes_timens, time_apply, NULL, false},
+	{"oom-score", BOX, "/process/oomScoreAdj", has_oom_score, oom_score_apply, NULL, false},
+	/* From here on what the box makes belongs to the container's root. */
+	{"become-root", BOX, NULL, NULL, become_root_apply, NULL, false},
+	{"loopback", BOX, "/linux/namespaces", makes_netns, loopback_apply, NULL, false},
+	{"hostname", BOX, "/hostname", has_hostname, hostname_apply, NULL, false},
+	{"domainname", BOX, "/domainname", has_domainname, domainname_apply, NULL, false},
+	/* Before /proc/sys is covered; through the host's procfs, which the image cannot forge. */
+	{"sysctl", BOX, "/linux/sysctl", has_sysctl, sysctl_apply, NULL, false},
+	/* Before the first mount: none may appear in the host's table. */
+	{"propagation", BOX, "/linux/rootfsPropagation", NULL, propagation_apply, NULL, false},
+	{"rootfs", BOX, "/root/path", NULL, rootfs_apply, NULL, false},
+	/* In listed order, beneath the rootfs. */
+	{"mounts", BOX, "/mounts", has_mounts, mounts_apply, NULL, false},
+	/* On the /dev that the mounts have made. */
+	{"devices", BOX, "/linux/devices", NULL, devices_apply, NULL, false},
+	/* Links are made where their target exists after the mounts. */
+	{"dev-links", BOX, NULL, NULL, dev_links_apply, NULL, false},
+	/* While the root can be written still. */
+	{"cwd-dir", BOX, "/process/cwd", has_process, cwd_dir_apply, NULL, false},
+	/* After the mounts and before the pivot, as config.md says of each. */
+	{"prestart", HOST, "/hooks/prestart", has_prestart, prestart_apply, NULL, false},
+	{"create-runtime", HOST, "/hooks/createRuntime", has_create_runtime, create_runtime_apply,
+	 NULL, false},
+	{"create-container", BOX, "/hooks/createContainer", has_create_container,
+	 create_container_apply, NULL, false},
+	/* Everything of the host's that is needed has been opened or cloned. */
+	{"pivot", BOX, "/root/path", NULL, pivot_apply, NULL, false},
+	/* After all mounts: a later one could uncover what is masked. */
+	{"masked-paths", BOX, "/linux/maskedPaths", has_masked_paths, masked_paths_apply, NULL,
+	 false},
+	{"readonly-paths", BOX, "/linux/readonlyPaths", has_readonly_paths, readonly_paths_apply,
+	 NULL, false},
+	/* Last of the mounts: those above may have to make their places. */
+	{"readonly-root", BOX, "/root/readonly", has_readonly_root, readonly_root_apply, NULL,
+	 false},
+	{"keyring", BOX, NULL, wants_keyring, keyring_apply, NULL, false},
+	{"session", BOX, NULL, NULL, session_apply, NULL, false},
+	/* Dropping from the bounding set needs CAP_SETPCAP, which goes below. */
+	{"bounding-set", BOX, "/process/capabilities/bounding", has_process, bounding_set_apply,
+	 NULL, false},
+	/* Without no_new_privs it needs CAP_SYS_ADMIN, so it comes before the user. */
+	{"early-filter", BOX, "/linux/seccomp", has_early_filter, filter_apply, NULL, false},
+	/* Late, since NOFILE, NPROC and FSIZE would hit rows above; before raising needs a privilege
+	   that is gone. */
+	{"rlimits", BOX, "/process/rlimits", has_rlimits, rlimits_apply, NULL, false},
+	{"user", BOX, "/process/user", has_process, user_apply, NULL, false},
+	{"umask", BOX, "/process/user/umask", has_process, umask_apply, NULL, false},
+	/* As the user, with the capabilities of the container's root still. */
+	{"cwd", BOX, "/process/cwd", has_process, cwd_apply, NULL, false},
+	{"no-new-privs", BOX, "/process/noNewPrivileges", has_no_new_privs, no_new_privs_apply,
+	 NULL, false},
+	/* The last privilege goes. */
+	{"capabilities", BOX, "/process/capabilities", has_process, capabilities_apply, NULL,
+	 false},
+	/* With the ids, the capabilities and the cwd that it will have. */
+	{"payload", BOX, "/process/args", has_process, payload_apply, NULL, false},
+	/* Before the host may go: its death would kill the box. */
+	{"outlive", BOX, NULL, outlives_host, outlive_apply, NULL, false},
+	/* The end of `create`: whatever can fail before `start` has failed. */
+	{"record", HOST, "/annotations", NULL, record_apply, record_undo, false},
+	{"wait-start", BOX, NULL, waits_for_start, wait_start_apply, NULL, false},
+	{"start-container", BOX, "/hooks/startContainer", has_start_container,
+	 start_container_apply, NULL, false},
+	/* Not earlier: SIGPIPE and SIGXFSZ are ignored by the rows above. */
+	{"signals", BOX, NULL, NULL, signals_apply, NULL, false},
+	/* Nothing may open a descriptor after it. */
+	{"fds", BOX, NULL, NULL, fds_apply, NULL, false},
+	/* The filter may forbid to send anything. */
+	{"ready", BOX, NULL, NULL, ready_apply, NULL, false},
+	/* Last, so that it need not allow what the rows above do. */
+	{"filter", BOX, "/linux/seccomp", has_late_filter, filter_apply, NULL, false},
+	{"exec", BOX, "/process/args", NULL, exec_apply, NULL, false},
+	/* The payload has been executed; `start` has not returned yet. */
+	{"poststart", HOST, "/hooks/poststart", has_poststart, poststart_apply, NULL, false},
+};
+
+const size_t n_steps = sizeof(steps) / sizeof(steps[0]);
+_Static_assert(sizeof(steps) / sizeof(steps[0]) <= MAX_STEPS, "struct shared has a slot for each");

@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The walkers.  Both processes go through the same array in the same order;
+ * where the side changes between neighbouring rows, the one hands the baton to
+ * the other.  So the order on the page is the order in time, and no step holds
+ * synchronisation.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "runtime/base/fd.h"
+#include "runtime/base/log.h"
+#include "runtime/baton.h"
+#include "runtime/steps.h"
+#include "spec/json.h"
+
+size_t step_find(const char *name)
+{
+	for (size_t i = 0; i < n_steps; i++)
+		if (!strcmp(steps[i].name, name))
+			return i;
+	abort();
+}
+
+static long long now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec * 1000000000LL + t.tv_nsec;
+}
+
+#ifdef BRYO_FAULTS
+/* Test builds: take a row away, make it fail, or kill the host before it. */
+static bool named(const char *variable, const struct step *s)
+{
+	const char *name = getenv(variable);
+
+	return name && !strcmp(name, s->name);
+}
+
+static bool inject(const struct box *b, const struct step *s, int *ret, struct err *err)
+{
+	if (named("BRYO_KILL", s)) {
+		if (b->side == HOST)
+			raise(SIGKILL);
+		syscall(SYS_pidfd_send_signal, b->host_pidfd, SIGKILL, NULL, 0);
+	}
+	*ret = named("BRYO_FAIL", s) ? err_set(err, EIO, "injected") : 0;
+	return *ret || named("BRYO_SKIP", s);
+}
+#endif
+
+/* One row on its own side. */
+static int run_row(struct box *b, size_t i, struct err *err)
+{
+	const struct step *s = &steps[i];
+	long long start = now_ns();
+	int bad = 0;
+
+#ifdef BRYO_FAULTS
+	if (!inject(b, s, &bad, err))
+		bad = s->apply(b, err);
+#else
+	bad = s->apply(b, err);
+#endif
+	if (b->shared) {
+		b->shared->rows[i].start = start;
+		b->shared->rows[i].end = now_ns();
+	}
+	if (!bad)
+		return 0;
+	if (!err->step[0])
+		snprintf(err->step, sizeof(err->step), "%s", s->name);
+	if (!s->soft)
+		return -1;
+	log_warn("%s: %s", s->name, err->msg);
+	return 0;
+}
+
+static _Noreturn void box_fail(struct box *b, const struct err *err)
+{
+	b->shared->err = *err;
+	__atomic_store_n(&b->shared->failed, 1, __ATOMIC_RELEASE);
+	(void)baton_send(b->chan, BATON_ERROR);
+	_exit(err->exit ? err->exit : EXIT_BRYO);
+}
+
+/* The end of the table is the payload: execve(2) does not come back. */
+static _Noreturn void walk_box(struct box *b, size_t first)
+{
+	enum side turn = HOST;
+	struct err err;
+
+	for (size_t i = first; i < n_steps; i++) {
+		const struct step *s = &steps[i];
+
+		if (s->wanted && !s->wanted(b))
+			continue;
+		if (s->side == HOST && turn == BOX && baton_send(b->chan, BATON) < 0)
+			_exit(EXIT_BRYO);
+		if (s->side == BOX && turn == HOST)
+			baton_await_host(b);
+		turn = s->side;
+		err = (struct err){0};
+		if (s->side == BOX && run_row(b, i, &err) < 0)
+			box_fail(b, &err);
+	}
+	_exit(EXIT_BRYO);
+}
+
+/* A signal that came while a row ran. */
+static int check_interrupted(const struct box *b, struct err *err)
+{
+	static const struct timespec at_once;
+	siginfo_t info;
+	sigset_t set;
+	int sig;
+
+	if (b->op == OP_START)
+		return 0;
+	sigemptyset(&set);
+	sigaddset(&set, SIGHUP);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGQUIT);
+	sigaddset(&set, SIGTERM);
+	sig = sigtimedwait(&set, &info, &at_once);
+	if (sig < 0)
+		return 0;
+	err_set(err, 0, "interrupted by signal %d (%s)", sig, strsignal(sig));
+	err->exit = 128 + sig;
+	return -1;
+}
+
+/* What the box does until it execs, seen from the host. */
+static int await_payload(struct box *b, struct err *err)
+{
+	if (baton_await_box(b, BATON_READY, err) < 0)
+		return -1;
+	return baton_await_exec(b, err);
+}
+
+static int walk_host(struct box *b, size_t first, struct err *err)
+{
+	size_t exec = step_find("exec"), wait = step_find("wait-start");
+	enum side turn = HOST;
+
+	for (size_t i = first; i < n_steps; i++) {
+		const struct step *s = &steps[i];
+
+		if (s->wanted && !s->wanted(b))
+			continue;
+		if (s->side == BOX && turn == HOST && baton_send(b->chan, BATON) < 0)
+			return baton_await_box(b, BATON_READY, err);
+		if (s->side == HOST && turn == BOX && baton_await_box(b, BATON, err) < 0)
+			return -1;
+		turn = s->side;
+		/* `create` ends where the box begins to wait. */
+		if (i == wait)
+			return 0;
+		if (i == exec) {
+			if (await_payload(b, err) < 0)
+				return -1;
+			turn = HOST;
+		}
+		if (s->side == BOX)
+			continue;
+		if (check_interrupted(b, err) < 0 || run_row(b, i, err) < 0)
+			return -1;
+		if (b->side == BOX)
+			walk_box(b, i + 1);
+	}
+	return 0;
+}
+
+void steps_undo(struct box *b)
+{
+	for (size_t i = n_steps; i-- > 0;)
+		if (steps[i].undo)
+			steps[i].undo(b);
+}
+
+int steps_walk(struct box *b, size_t first, struct err *err)
+{
+	*err = (struct err){0};
+	if (walk_host(b, first, err) == 0)
+		return 0;
+	/*
+	 * Undo is idempotent, and a row that failed half-way may have left
+	 * something: so all rows are undone, not only those before it.
+	 */
+	if (b->op != OP_START)
+		steps_undo(b);
+	return -1;
+}
+
+/* One "complete event"; times in microseconds, so nanoseconds go beside it. */
+static void trace_row(struct json *j, const struct box *b, size_t i)
+{
+	long long start = b->shared->rows[i].start, end = b->shared->rows[i].end;
+	bool host = steps[i].side == HOST;
+
+	if (!start || !end)
+		return;
+	json_open_object(j);
+	json_key(j, "name");
+	json_str(j, steps[i].name);
+	json_key(j, "cat");
+	json_str(j, host ? "host" : "box");
+	json_key(j, "ph");
+	json_str(j, "X");
+	json_key(j, "ts");
+	json_uint(j, (uint64_t)start / 1000);
+	json_key(j, "dur");
+	json_uint(j, (uint64_t)(end - start) / 1000);
+	json_key(j, "pid");
+	json_int(j, 1);
+	json_key(j, "tid");
+	json_int(j, host ? 1 : 2);
+	json_key(j, "args");
+	json_open_object(j);
+	json_key(j, "ns");
+	json_uint(j, (uint64_t)(end - start));
+	json_close_object(j);
+	json_close_object(j);
+}
+
+int steps_write_trace(const struct box *b, const char *file, struct err *err)
+{
+	auto_close int fd = -1;
+	struct json *j = json_new(true);
+	const char *text;
+	size_t len;
+	int bad;
+
+	if (!j)
+		return err_set(err, ENOMEM, "the trace");
+	json_open_object(j);
+	json_key(j, "traceEvents");
+	json_open_array(j);
+	for (size_t i = 0; b->shared && i < n_steps; i++)
+		trace_row(j, b, i);
+	json_close_array(j);
+	json_close_object(j);
+	bad = json_finish(j, &text, &len, err);
+	if (!bad) {
+		fd = open(file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+		if (fd < 0 || fd_write_all(fd, text, len) < 0)
+			bad = err_set(err, errno, "write the trace %s", file);
+	}
+	json_free(j);
+	return bad;
+}

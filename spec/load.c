@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Reading config.json and process.json, and the rules of config.md that the
+ * tables cannot say.  A rule sees one object, once its members are read.
+ */
+#include <ctype.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "spec/fields.h"
+#include "spec/json.h"
+#include "spec/spec.h"
+
+/*
+ * One of the three numbers of a semantic version: no sign, no leading zero.
+ * Returns the text behind it, NULL when it is none.
+ */
+static const char *version_number(const char *s, unsigned long *ret)
+{
+	char *end;
+
+	if (!isdigit((unsigned char)*s) || (*s == '0' && isdigit((unsigned char)s[1])))
+		return NULL;
+	*ret = strtoul(s, &end, 10);
+	return end - s > 9 ? NULL : end;
+}
+
+/* Identifiers between dots, none empty; returns the text behind, or NULL. */
+static const char *version_suffix(const char *s)
+{
+	do {
+		const char *start = ++s;
+
+		while (isalnum((unsigned char)*s) || *s == '-')
+			s++;
+		if (s == start)
+			return NULL;
+	} while (*s == '.');
+	return s;
+}
+
+static bool parse_version(const char *s, unsigned long part[3])
+{
+	for (int i = 0; i < 3; i++) {
+		s = version_number(s, &part[i]);
+		if (!s || (i < 2 && *s++ != '.'))
+			return false;
+	}
+	if (*s == '-')
+		s = version_suffix(s);
+	if (s && *s == '+')
+		s = version_suffix(s);
+	return s && !*s;
+}
+
+int check_spec(void *obj, uint64_t present, struct err *err)
+{
+	const struct spec *s = obj;
+	unsigned long part[3];
+
+	(void)present;
+	if (!parse_version(s->ociVersion, part))
+		return err_at(err, "/ociVersion", 0, "\"%.64s\" is not a semantic version",
+			      s->ociVersion);
+	if (part[0] != SPEC_VERSION_MAJOR || part[1] > SPEC_VERSION_MINOR)
+		return err_at(err, "/ociVersion", 0, "%.64s is not in 1.0..%d.%d", s->ociVersion,
+			      SPEC_VERSION_MAJOR, SPEC_VERSION_MINOR);
+	return 0;
+}
+
+/*
+ * The specification gives env the semantics of environ in IEEE Std 1003.1, whose
+ * strings "have the form name=value", where names shall not contain '='.  So an
+ * entry without '=', or without a name, is an invalid value; execve(2) would
+ * hand it on, and each libc would make something else of it.
+ */
+static int check_env(const struct strs *env, struct err *err)
+{
+	for (size_t i = 0; i < env->n; i++) {
+		const char *eq = strchr(env->v[i], '=');
+
+		if (!eq || eq == env->v[i]) {
+			err_set(err, 0, "\"%.64s\" is not NAME=VALUE", env->v[i]);
+			return err_under(err, "/env/%zu", i);
+		}
+	}
+	return 0;
+}
+
+int check_process(void *obj, uint64_t present, struct err *err)
+{
+	const struct spec_process *p = obj;
+	uint64_t types = 0;
+
+	(void)present;
+	if (!p->args.n)
+		return err_at(err, "/args", 0, "needs at least one entry");
+	if (!p->args.v[0][0])
+		return err_at(err, "/args/0", 0, "must not be empty");
+	if (check_env(&p->env, err))
+		return -1;
+	for (size_t i = 0; i < p->rlimits.n; i++) {
+		uint64_t bit = UINT64_C(1) << p->rlimits.v[i].type;
+
+		if (types & bit) {
+			err_set(err, 0, "the type is there already");
+			return err_under(err, "/rlimits/%zu/type", i);
+		}
+		types |= bit;
+	}
+	return 0;
+}
+
+int check_rlimit(void *obj, uint64_t present, struct err *err)
+{
+	const struct spec_rlimit *r = obj;
+
+	(void)present;
+	if (r->soft > r->hard)
+		return err_at(err, "/soft", 0, "%llu is above the hard limit, %llu",
+			      (unsigned long long)r->soft, (unsigned long long)r->hard);
+	return 0;
+}
+
+/*
+ * The end of a range may be 4294967295, one behind the last ID there is; the
+ * kernel refuses what wraps around.
+ */
+int check_idmap(void *obj, uint64_t present, struct err *err)
+{
+	const struct spec_idmap *m = obj;
+
+	(void)present;
+	if (m->size > UINT32_MAX - m->containerID)
+		return err_at(err, "/size", 0, "containerID and size exceed 4294967295");
+	if (m->size > UINT32_MAX - m->hostID)
+		return err_at(err, "/size", 0, "hostID and size exceed 4294967295");
+	return 0;
+}
+
+int check_mount(void *obj, uint64_t present, struct err *err)
+{
+	const struct spec_mount *m = obj;
+
+	(void)present;
+	if (m->uidMappings.n && !m->gidMappings.n)
+		return err_at(err, "/uidMappings", 0, "needs gidMappings");
+	if (m->gidMappings.n && !m->uidMappings.n)
+		return err_at(err, "/gidMappings", 0, "needs uidMappings");
+	return 0;
+}
+
+int check_hook(void *obj, uint64_t present, struct err *err)
+{
+	const struct spec_hook *h = obj;
+
+	(void)present;
+	return check_env(&h->env, err);
+}
+
+int spec_parse(const char *text, size_t len, struct arena *a, struct spec **ret_spec,
+	       struct err *err)
+{
+	struct spec *s = arena_alloc(a, sizeof(*s));
+
+	if (!s)
+		return err_set(err, ENOMEM, "reading JSON");
+	if (json_parse(text, len, &object_spec, s, a, err))
+		return -1;
+	*ret_spec = s;
+	return 0;
+}
+
+int spec_parse_process(const char *text, size_t len, struct arena *a,
+		       struct spec_process **ret_process, struct err *err)
+{
+	struct spec_process *p = arena_alloc(a, sizeof(*p));
+
+	if (!p)
+		return err_set(err, ENOMEM, "reading JSON");
+	if (json_parse(text, len, &object_process, p, a, err))
+		return -1;
+	*ret_process = p;
+	return 0;
+}

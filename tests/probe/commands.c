@@ -1,0 +1,393 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The small tricks of the probe: `probe NAME [ARGUMENT...]`. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <termios.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "probe.h"
+
+static int fail(const char *what)
+{
+	fprintf(stderr, "probe: %s: %s\n", what, errno_name(errno));
+	return 1;
+}
+
+static void say(const char *text)
+{
+	if (write(STDOUT_FILENO, text, strlen(text)) < 0)
+		_exit(74);
+}
+
+static int do_exit(char **arg)
+{
+	return atoi(arg[0]);
+}
+
+static int do_signal(char **arg)
+{
+	/* pid 1 ignores signals without a handler, even its own: be a child. */
+	kill(getpid(), atoi(arg[0]));
+	usleep(10000);
+	return 99;
+}
+
+static int do_sleep(char **arg)
+{
+	double t = atof(arg[0]);
+	struct timespec wait = {(time_t)t, (long)((t - (double)(time_t)t) * 1e9)};
+
+	while (nanosleep(&wait, &wait) < 0 && errno == EINTR)
+		;
+	return 0;
+}
+
+static int copy(int from)
+{
+	char block[65536];
+	ssize_t n;
+
+	while ((n = read(from, block, sizeof(block))) > 0) {
+		for (ssize_t done = 0; done < n;) {
+			ssize_t w = write(STDOUT_FILENO, block + done, (size_t)(n - done));
+
+			if (w < 0)
+				return fail("write");
+			done += w;
+		}
+	}
+	return n < 0 ? fail("read") : 0;
+}
+
+static int do_cat(char **arg)
+{
+	int fd = arg[0] ? open(arg[0], O_RDONLY | O_CLOEXEC) : STDIN_FILENO;
+
+	return fd < 0 ? fail(arg[0]) : copy(fd);
+}
+
+static int do_write(char **arg)
+{
+	int fd = open(arg[0], O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+
+	if (fd < 0 || write(fd, arg[1], strlen(arg[1])) < 0)
+		return fail(arg[0]);
+	return close(fd) < 0 ? fail(arg[0]) : 0;
+}
+
+static int do_mkdir(char **arg)
+{
+	return mkdir(arg[0], 0755) < 0 ? fail(arg[0]) : 0;
+}
+
+static int do_ls(char **arg)
+{
+	DIR *dir = opendir(arg[0]);
+	struct dirent *entry;
+
+	if (!dir)
+		return fail(arg[0]);
+	while ((entry = readdir(dir)))
+		printf("%s\n", entry->d_name);
+	closedir(dir);
+	return 0;
+}
+
+static int do_getcwd(char **arg)
+{
+	char path[4096];
+
+	(void)arg;
+	if (!getcwd(path, sizeof(path)))
+		return fail("getcwd");
+	printf("%s\n", path);
+	return 0;
+}
+
+static int do_echo(char **arg)
+{
+	for (int i = 0; arg[i]; i++)
+		printf("%s%s", i ? " " : "", arg[i]);
+	printf("\n");
+	return 0;
+}
+
+static int do_env(char **arg)
+{
+	extern char **environ;
+
+	(void)arg;
+	for (char **at = environ; *at; at++)
+		printf("%s\n", *at);
+	return 0;
+}
+
+static int do_fds(char **arg)
+{
+	(void)arg;
+	for (int fd = 0; fd < 65536; fd++) {
+		if (fcntl(fd, F_GETFD) >= 0)
+			printf("%d\n", fd);
+	}
+	return 0;
+}
+
+static int do_ignore_term(char **arg)
+{
+	signal(SIGTERM, SIG_IGN);
+	say("ready\n");
+	return do_sleep(arg[0] ? arg : (char *[]){"60", NULL});
+}
+
+static volatile sig_atomic_t got;
+
+static void on_signal(int sig)
+{
+	got = sig;
+}
+
+/* Say "ready", wait for a signal, say "got N" and exit with N. */
+static int do_trap(char **arg)
+{
+	sigset_t all, old;
+	char text[32];
+
+	(void)arg;
+	sigfillset(&all);
+	sigprocmask(SIG_BLOCK, &all, &old);
+	for (int sig = 1; sig < 32; sig++)
+		signal(sig, on_signal);
+	say("ready\n");
+	while (!got || got == SIGCHLD)
+		sigsuspend(&old);
+	snprintf(text, sizeof(text), "got %d\n", (int)got);
+	say(text);
+	return (int)got;
+}
+
+/* N children that sleep; the parent too.  `orphans N` exits at once instead. */
+static void spawn(int n)
+{
+	for (int i = 0; i < n; i++) {
+		if (fork() == 0) {
+			sleep(60);
+			_exit(0);
+		}
+	}
+}
+
+static int do_spawn(char **arg)
+{
+	spawn(atoi(arg[0]));
+	say("ready\n");
+	sleep(60);
+	return 0;
+}
+
+static int do_orphans(char **arg)
+{
+	spawn(atoi(arg[0]));
+	return 0;
+}
+
+/* Each argument is pushed into the terminal at descriptor 0 and /dev/tty. */
+static int do_tiocsti(char **arg)
+{
+	int tty = open("/dev/tty", O_RDWR | O_CLOEXEC);
+	int line = 0;
+
+	printf("tty %s\n", tty < 0 ? errno_name(errno) : "ok");
+	for (const char *c = arg[0]; *c; c++) {
+		printf("0 %s\n", ioctl(0, TIOCSTI, c) < 0 ? errno_name(errno) : "ok");
+		if (tty >= 0)
+			printf("t %s\n", ioctl(tty, TIOCSTI, c) < 0 ? errno_name(errno) : "ok");
+	}
+	printf("setd %s\n", ioctl(0, TIOCSETD, &line) < 0 ? errno_name(errno) : "ok");
+	return 0;
+}
+
+static int do_open(char **arg)
+{
+	int flags = strchr(arg[0], 'w') ? O_WRONLY : O_RDONLY;
+	int fd = open(arg[1], flags | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+
+	printf("%s\n", fd < 0 ? errno_name(errno) : "ok");
+	return fd < 0;
+}
+
+/* "TYPE:MAJOR:MINOR:DEV:INO" of descriptors 0 to 2. */
+static int do_stdio(char **arg)
+{
+	struct stat st;
+
+	(void)arg;
+	for (int fd = 0; fd < 3; fd++) {
+		if (fstat(fd, &st) < 0)
+			printf("%s\n", errno_name(errno));
+		else
+			printf("%o:%llu:%llu:%llu\n", st.st_mode & S_IFMT,
+			       (unsigned long long)st.st_rdev, (unsigned long long)st.st_dev,
+			       (unsigned long long)st.st_ino);
+	}
+	return 0;
+}
+
+/* lseek(-1, V, W) for each "V" or "V,W": EBADF shows that no filter caught it. */
+static int do_seek(char **arg)
+{
+	for (int i = 0; arg[i]; i++) {
+		char *end;
+		unsigned long long offset = strtoull(arg[i], &end, 0);
+		int whence = *end == ',' ? atoi(end + 1) : 0;
+
+		errno = 0;
+		syscall(SYS_lseek, -1, offset, whence);
+		printf("%s\n", errno_name(errno));
+	}
+	return 0;
+}
+
+/*
+ * CVE-2019-5736, without the damage.  As the image's dynamic loader, or as the
+ * interpreter of a script, this runs in the place of the runtime's own binary:
+ * keep that file open, become another program, and ask for writing.
+ */
+static int do_steal(char **arg)
+{
+	char number[16];
+	int fd;
+
+	(void)arg;
+	fd = open("/proc/self/exe", O_PATH);
+	if (fd < 0)
+		return fail("/proc/self/exe");
+	snprintf(number, sizeof(number), "%d", fd);
+	execl("/probe", "/probe", "stolen", number, NULL);
+	return fail("/probe");
+}
+
+static int do_stolen(char **arg)
+{
+	char path[64], target[512];
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%s", arg[0]);
+	n = readlink(path, target, sizeof(target) - 1);
+	target[n > 0 ? n : 0] = '\0';
+	for (int i = 0; i < 100; i++) {
+		int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+		if (fd >= 0) {
+			printf("WRITABLE %s\n", target);
+			return 1;
+		}
+		if (errno != ETXTBSY)
+			break;
+		usleep(10000);
+	}
+	printf("safe %s %s\n", errno_name(errno), target);
+	return 0;
+}
+
+static int watch_one(const char *pid)
+{
+	static const char *const names[] = {"exe", "mem"};
+	char path[300];
+	int hits = 0;
+	DIR *dir;
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
+		snprintf(path, sizeof(path), "/proc/%s/%s", pid, names[i]);
+		int fd = open(path, O_RDWR | O_CLOEXEC);
+
+		if (fd >= 0 && ++hits)
+			printf("opened %s\n", path);
+		if (fd >= 0)
+			close(fd);
+	}
+	snprintf(path, sizeof(path), "/proc/%s/fd", pid);
+	dir = opendir(path);
+	if (dir && ++hits)
+		printf("listed %s\n", path);
+	if (dir)
+		closedir(dir);
+	if (ptrace(PTRACE_SEIZE, atoi(pid), 0, 0) == 0 && ++hits)
+		printf("seized %s\n", pid);
+	return hits;
+}
+
+/*
+ * For N seconds try to get at every process but ourselves.  Processes that run
+ * this very program are payloads, which one may see: they are left out.
+ */
+static int do_watch(char **arg)
+{
+	time_t end = time(NULL) + atoi(arg[0]);
+	char path[300], exe[64];
+	int hits = 0;
+
+	say("ready\n");
+	while (time(NULL) <= end) {
+		DIR *dir = opendir("/proc");
+		struct dirent *entry;
+
+		while (dir && (entry = readdir(dir))) {
+			ssize_t n;
+
+			if (entry->d_name[0] < '1' || entry->d_name[0] > '9' ||
+			    atoi(entry->d_name) == getpid())
+				continue;
+			snprintf(path, sizeof(path), "/proc/%s/exe", entry->d_name);
+			n = readlink(path, exe, sizeof(exe) - 1);
+			exe[n > 0 ? n : 0] = '\0';
+			if (strcmp(exe, "/probe") != 0)
+				hits += watch_one(entry->d_name);
+		}
+		if (dir)
+			closedir(dir);
+	}
+	printf("hits %d\n", hits);
+	return hits ? 1 : 0;
+}
+
+static const struct {
+	const char *name;
+	int args; /* at least so many */
+	int (*run)(char **arg);
+} commands[] = {
+	{"exit", 1, do_exit},       {"signal", 1, do_signal}, {"sleep", 1, do_sleep},
+	{"cat", 0, do_cat},         {"write", 2, do_write},   {"mkdir", 1, do_mkdir},
+	{"ls", 1, do_ls},           {"getcwd", 0, do_getcwd}, {"echo", 0, do_echo},
+	{"env", 0, do_env},         {"fds", 0, do_fds},       {"ignore-term", 0, do_ignore_term},
+	{"trap", 0, do_trap},       {"spawn", 1, do_spawn},   {"orphans", 1, do_orphans},
+	{"tiocsti", 1, do_tiocsti}, {"open", 2, do_open},     {"stdio", 0, do_stdio},
+	{"watch", 1, do_watch},     {"seek", 1, do_seek},     {"steal", 0, do_steal},
+	{"stolen", 1, do_stolen},
+};
+
+int command_run(int argc, char **argv)
+{
+	for (size_t i = 0; i < sizeof(commands) / sizeof(*commands); i++) {
+		int status;
+
+		if (strcmp(argv[0], commands[i].name) != 0)
+			continue;
+		if (argc - 1 < commands[i].args)
+			return 64;
+		status = commands[i].run(argv + 1);
+		return fflush(stdout) == 0 ? status : 74;
+	}
+	return -1;
+}

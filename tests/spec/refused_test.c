@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What is known and not applied yet: refused.txt is the whole list, so that
+ * neither an addition nor a removal goes unseen.
+ */
+#include "tests/spec/test.h"
+
+#include <string.h>
+
+static void add_line(const char *ptr, void *data)
+{
+	text_printf(data, "%s\n", ptr);
+}
+
+/* The value that makes /linux or /process refused, and where. */
+static const struct {
+	const char *section, *members, *want;
+	bool in_userns;
+} cases[] = {
+	{"process", "\"terminal\":false,\"consoleSize\":{\"height\":1,\"width\":2}", "ok", true},
+	{"process", "\"terminal\":true", "/process/terminal: not supported yet", true},
+	{"process", "\"apparmorProfile\":\"\",\"selinuxLabel\":\"\"", "ok", true},
+	{"process", "\"apparmorProfile\":\"a\"", "/process/apparmorProfile: not supported yet",
+	 true},
+	{"process", "\"selinuxLabel\":\"a\"", "/process/selinuxLabel: not supported yet", true},
+	{"process", "\"scheduler\":{\"policy\":\"SCHED_OTHER\"}",
+	 "/process/scheduler: not supported yet", true},
+	{"process", "\"ioPriority\":{\"class\":\"IOPRIO_CLASS_BE\"}",
+	 "/process/ioPriority: not supported yet", true},
+	{"process", "\"execCPUAffinity\":{\"initial\":\"0\"}", "ok", true},
+	{"linux", "\"resources\":{}", "ok", false},
+	{"linux", "\"resources\":{\"memory\":{},\"cpu\":{},\"pids\":{},\"devices\":[]}", "ok",
+	 false},
+	{"linux",
+	 "\"resources\":{\"cpu\":{\"shares\":0,\"quota\":0,\"period\":0},\"blockIO\":{\"weight\":0}"
+	 ","
+	 "\"memory\":{\"limit\":0,\"swap\":-1,\"disableOOMKiller\":false}}",
+	 "ok", false},
+	{"linux", "\"resources\":{\"cpu\":{\"shares\":2}}",
+	 "/linux/resources/cpu/shares: not supported yet", false},
+	{"linux", "\"resources\":{\"memory\":{\"limit\":1}}",
+	 "/linux/resources/memory/limit: not supported yet", true},
+	{"linux", "\"resources\":{\"memory\":{\"swappiness\":0}}",
+	 "/linux/resources/memory/swappiness: not supported yet", true},
+	{"linux", "\"resources\":{\"memory\":{\"disableOOMKiller\":true}}",
+	 "/linux/resources/memory/disableOOMKiller: not supported yet", true},
+	{"linux", "\"resources\":{\"pids\":{\"limit\":-1}}", "ok", true},
+	{"linux", "\"resources\":{\"pids\":{\"limit\":0}}",
+	 "/linux/resources/pids/limit: not supported yet", true},
+	{"linux", "\"resources\":{\"unified\":{\"memory.max\":\"1\"}}",
+	 "/linux/resources/unified: not supported yet", true},
+	{"linux", "\"resources\":{\"devices\":[{\"allow\":false}]}", "ok", true},
+	{"linux", "\"resources\":{\"devices\":[{\"allow\":false}]}",
+	 "/linux/resources/devices: not supported yet", false},
+	{"linux", "\"cgroupsPath\":\"\"", "ok", true},
+	{"linux", "\"cgroupsPath\":\"/a\"", "/linux/cgroupsPath: not supported yet", true},
+	{"linux", "\"intelRdt\":null,\"netDevices\":{}", "ok", true},
+	{"linux", "\"intelRdt\":{}", "/linux/intelRdt: not supported yet", true},
+	{"linux", "\"netDevices\":{\"e\":{}}", "/linux/netDevices: not supported yet", true},
+	{"linux", "\"personality\":{\"domain\":\"LINUX\"}", "/linux/personality: not supported yet",
+	 true},
+	{"linux", "\"memoryPolicy\":{\"mode\":\"MPOL_DEFAULT\"}",
+	 "/linux/memoryPolicy: not supported yet", true},
+	{"linux", "\"mountLabel\":\"a\"", "/linux/mountLabel: not supported yet", true},
+	{"linux", "\"seccomp\":{\"defaultAction\":\"SCMP_ACT_NOTIFY\",\"listenerPath\":\"/a\"}",
+	 "/linux/seccomp/listenerPath: not supported yet", true},
+};
+
+static const char mounts[] =
+	"{\"ociVersion\":\"1.0.0\",\"root\":{\"path\":\"r\"},\"mounts\":[{\"destination\":\"/a\"},"
+	"{\"destination\":\"/b\",\"uidMappings\":[{\"containerID\":0,\"hostID\":0,\"size\":1}],"
+	"\"gidMappings\":[{\"containerID\":0,\"hostID\":0,\"size\":1}]}]}";
+
+static void try_document(const char *doc, size_t len, bool in_userns, const char *want)
+{
+	struct arena a = {0};
+	struct err err = {0};
+	struct spec *s;
+	char got[1024] = "ok", name[256];
+
+	if (spec_parse(doc, len, &a, &s, &err) || spec_check_supported(s, in_userns, &err))
+		err_format(&err, got, sizeof(got));
+	snprintf(name, sizeof(name), "refused: %.150s", doc + 24);
+	check(strcmp(got, want) == 0, name, "\"%s\", not \"%s\"", got, want);
+	arena_finish(&a);
+}
+
+static void test_exec(void)
+{
+	static const char doc[] = "{\"args\":[\"a\"],\"cwd\":\"/\",\"execCPUAffinity\":{}}";
+	struct arena a = {0};
+	struct err err = {0};
+	struct spec_process *p;
+	char got[1024] = "ok";
+
+	if (spec_parse_process(doc, sizeof(doc) - 1, &a, &p, &err) ||
+	    spec_check_process_supported(p, &err))
+		err_format(&err, got, sizeof(got));
+	check(strcmp(got, "/execCPUAffinity: not supported yet") == 0, "refused: by exec", "%s",
+	      got);
+	arena_finish(&a);
+}
+
+void test_refused(void)
+{
+	struct text want = {0}, got = {0};
+
+	text_read(&want, "refused.txt");
+	text_add(&got, "", 0);
+	spec_list_refused(add_line, &got);
+	check(strcmp(got.s, want.s) == 0, "refused: the list is that of refused.txt",
+	      "see spec_test --refused");
+	text_finish(&want);
+	text_finish(&got);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct text t = {0};
+		bool process = strcmp(cases[i].section, "process") == 0;
+
+		text_printf(&t,
+			    "{\"ociVersion\":\"1.0.0\",\"root\":{\"path\":\"r\"},\"%s\":{%s%s}}",
+			    cases[i].section, process ? "\"args\":[\"a\"],\"cwd\":\"/\"," : "",
+			    cases[i].members);
+		try_document(t.s, t.len, cases[i].in_userns, cases[i].want);
+		text_finish(&t);
+	}
+	try_document(mounts, sizeof(mounts) - 1, true, "/mounts/1/uidMappings: not supported yet");
+	test_exec();
+}
