@@ -18,7 +18,7 @@ SANITIZE ?= 0
 WERROR ?= 0
 
 WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wformat=2 \
-	-Wwrite-strings -Wundef
+	-Wundef
 BASE := -std=gnu17 -D_GNU_SOURCE -iquote . $(WARN) -fstack-protector-strong -fno-common \
 	-ffunction-sections -fdata-sections
 LINK := -Wl,--gc-sections -Wl,-z,relro,-z,now
@@ -45,7 +45,7 @@ OBJ := $(SRC:%.c=$(B)/%.o)
 # What the unit tests link: all but main().
 LIB := $(filter-out $(B)/runtime/main.o,$(OBJ))
 FAULTS := $(SRC:%.c=$(B)/faults/%.o)
-UNIT := spec seccomp
+UNIT := spec seccomp steps
 MANUALS := bryo.1 bryo-config.5 bryo-steps.7
 
 .PHONY: all demo check check-quick bench install clean deps test-programs lint format manuals

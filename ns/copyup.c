@@ -33,7 +33,8 @@ static int copy_data(int from, int to)
 
 static int copy_file(int from_dir, int to_dir, const char *name)
 {
-	auto_close int from = openat(from_dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	auto_close int from =
+		openat(from_dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	auto_close int to = openat(to_dir, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 
 	return from < 0 || to < 0 ? -1 : copy_data(from, to);

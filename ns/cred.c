@@ -43,8 +43,7 @@ const char *cred_cap_name(int cap, char buf[40])
  * relevant kernel interface, or cannot be granted otherwise, MUST be logged as
  * a warning" and should not fail (config.md, "Linux Process").
  */
-static capset_bits bits_of(const struct strs *names, const char *set, cred_warn_fn *warn,
-			   void *arg)
+static capset_bits bits_of(const struct strs *names, const char *set, cred_warn_fn *warn, void *arg)
 {
 	capset_bits bits = 0;
 
@@ -110,8 +109,7 @@ static int set_caps(capset_bits effective, capset_bits permitted, capset_bits in
 	return bad ? -1 : 0;
 }
 
-int cred_bounding_set(const struct spec_caps *caps, cred_warn_fn *warn, void *arg,
-		      struct err *err)
+int cred_bounding_set(const struct spec_caps *caps, cred_warn_fn *warn, void *arg, struct err *err)
 {
 	static const struct spec_caps none;
 	capset_bits keep, have = 0;
@@ -209,8 +207,7 @@ static int raise_ambient(capset_bits bits, struct err *err)
 	return 0;
 }
 
-int cred_capabilities(const struct spec_caps *caps, cred_warn_fn *warn, void *arg,
-		      struct err *err)
+int cred_capabilities(const struct spec_caps *caps, cred_warn_fn *warn, void *arg, struct err *err)
 {
 	static const struct spec_caps none;
 	capset_bits have = current(CAP_PERMITTED), bound = 0, p, e, i, a;
@@ -236,8 +233,7 @@ int cred_capabilities(const struct spec_caps *caps, cred_warn_fn *warn, void *ar
 int cred_no_new_privs(struct err *err)
 {
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
-		return err_at(err, "/process/noNewPrivileges", errno,
-			      "prctl(PR_SET_NO_NEW_PRIVS)");
+		return err_at(err, "/process/noNewPrivileges", errno, "prctl(PR_SET_NO_NEW_PRIVS)");
 	return 0;
 }
 
@@ -251,8 +247,9 @@ int cred_rlimits(const struct spec_rlimits *limits, struct err *err)
 			continue;
 		err_set(err, errno, "set the limit");
 		if (err->num == EPERM && getrlimit((__rlimit_resource_t)l->type, &old) == 0)
-			err_hint(err, "the caller's hard limit is %llu and only CAP_SYS_RESOURCE "
-				      "raises it",
+			err_hint(err,
+				 "the caller's hard limit is %llu and only CAP_SYS_RESOURCE "
+				 "raises it",
 				 (unsigned long long)old.rlim_max);
 		return err_under(err, "/process/rlimits/%zu", i);
 	}

@@ -15,15 +15,13 @@
 #include "spec/spec.h"
 
 /* Told of everything that the specification wants warned about. */
-typedef void cred_warn_fn(void *arg, const char *fmt, ...)
-	__attribute__((format(printf, 2, 3)));
+typedef void cred_warn_fn(void *arg, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /*
  * Drop from the bounding set what /process/capabilities/bounding does not list;
  * an absent list drops all.  Unknown and ungrantable ones are warned about.
  */
-int cred_bounding_set(const struct spec_caps *caps, cred_warn_fn *warn, void *arg,
-		      struct err *err);
+int cred_bounding_set(const struct spec_caps *caps, cred_warn_fn *warn, void *arg, struct err *err);
 
 /*
  * Supplementary groups, gid, uid.  Permitted capabilities are kept over the
@@ -32,8 +30,7 @@ int cred_bounding_set(const struct spec_caps *caps, cred_warn_fn *warn, void *ar
 int cred_user(const struct spec_user *u, const struct nsset *ns, struct err *err);
 
 /* The other four sets, exactly; the last row that needs privilege is before it. */
-int cred_capabilities(const struct spec_caps *caps, cred_warn_fn *warn, void *arg,
-		      struct err *err);
+int cred_capabilities(const struct spec_caps *caps, cred_warn_fn *warn, void *arg, struct err *err);
 
 int cred_no_new_privs(struct err *err);
 int cred_rlimits(const struct spec_rlimits *limits, struct err *err);

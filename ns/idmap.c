@@ -101,10 +101,10 @@ static int map_caller(struct spec_idmaps *maps, uint32_t id, bool granted, uint3
 static int map_by_default(struct nsset *ns, struct arena *a, struct err *err)
 {
 	uint32_t ustart = 0, ucount = 0, gstart = 0, gcount = 0;
-	bool granted = granted_range("/etc/subuid", geteuid(), &ustart, &ucount) &&
-		       granted_range("/etc/subgid", geteuid(), &gstart, &gcount) &&
-		       (access("/usr/bin/newuidmap", X_OK) == 0 ||
-			access("/bin/newuidmap", X_OK) == 0);
+	bool granted =
+		granted_range("/etc/subuid", geteuid(), &ustart, &ucount) &&
+		granted_range("/etc/subgid", geteuid(), &gstart, &gcount) &&
+		(access("/usr/bin/newuidmap", X_OK) == 0 || access("/bin/newuidmap", X_OK) == 0);
 
 	if (map_caller(&ns->uid, geteuid(), granted, ustart, ucount, a) < 0 ||
 	    map_caller(&ns->gid, getegid(), granted, gstart, gcount, a) < 0)
@@ -118,8 +118,7 @@ static bool is_self_map(const struct spec_idmaps *maps, uint32_t self)
 	return maps->n == 1 && maps->v[0].size == 1 && maps->v[0].hostID == self;
 }
 
-static int plan_maps(struct nsset *ns, const struct spec_linux *l, struct arena *a,
-		     struct err *err)
+static int plan_maps(struct nsset *ns, const struct spec_linux *l, struct arena *a, struct err *err)
 {
 	bool may_set = is_effective(CAP_SETUID) && is_effective(CAP_SETGID);
 
@@ -308,8 +307,7 @@ static int await_helper(struct helper *h, struct err *err)
 	ssize_t n;
 	int status = 0;
 
-	while (len < sizeof(said) - 1 &&
-	       (n = read(h->log, said + len, sizeof(said) - 1 - len)) > 0)
+	while (len < sizeof(said) - 1 && (n = read(h->log, said + len, sizeof(said) - 1 - len)) > 0)
 		len += (size_t)n;
 	said[len] = '\0';
 	close(h->log);

@@ -192,8 +192,9 @@ static void new_fs_hint(const struct mount_entry *e, const struct nsset *ns, str
 		err_hint(err, "proc needs a pid namespace of the container's own: "
 			      "bind-mount /proc instead");
 	else if (!strcmp(e->fstype, "proc") || !strcmp(e->fstype, "sysfs"))
-		err_hint(err, "parts of /%s are covered by mounts here (a container in a "
-			      "container): the kernel wants it uncovered",
+		err_hint(err,
+			 "parts of /%s are covered by mounts here (a container in a "
+			 "container): the kernel wants it uncovered",
 			 !strcmp(e->fstype, "proc") ? "proc" : "sys");
 	else if (!strcmp(e->fstype, "overlay"))
 		err_hint(err, "this kernel has no overlay in user namespaces");

@@ -47,6 +47,7 @@ struct mountset {
 	struct device *devices;
 	size_t n_devices;
 	bool bind_devices; /* in a user namespace nobody may mknod(2) */
+	bool dropped_gid;  /* gid= of a devpts, in a user namespace that was added */
 	int root;          /* the rootfs: first the host's directory, then its clone, then "/" */
 	int null;          /* the host's /dev/null, cloned, for masked paths; or -1 */
 };
@@ -55,8 +56,8 @@ struct mountset {
  * Parse and check what can be checked without the kernel: options of every
  * mount, device lists, what needs which namespace.
  */
-int mountset_plan(struct mountset *m, const struct spec *s, const struct nsset *ns,
-		  struct arena *a, struct err *err);
+int mountset_plan(struct mountset *m, const struct spec *s, const struct nsset *ns, struct arena *a,
+		  struct err *err);
 
 /*
  * Clone the rootfs (a real directory, and not "/"), the sources of bind mounts
@@ -97,8 +98,8 @@ int mount_attach(int tree, int place);
  * A detached mount of a new file system: options are "key=value" or "flag".
  * *ret_bad tells which option the file system refused, or SIZE_MAX.  -1 and err.
  */
-int mount_new(const char *fstype, const char *source, const struct strs *options,
-	      uint64_t attrs, size_t *ret_bad, struct err *err);
+int mount_new(const char *fstype, const char *source, const struct strs *options, uint64_t attrs,
+	      size_t *ret_bad, struct err *err);
 
 /* Set and clear attributes; -1 and errno. */
 int mount_change(int tree, uint64_t set, uint64_t clr, unsigned int propagation, bool recursive);

@@ -25,8 +25,8 @@ struct mount_opts {
 	bool remount;
 	bool copyup; /* tmpcopyup */
 	bool idmap, idmap_rec;
-	struct mount_attrs one; /* the mount itself */
-	struct mount_attrs all; /* it and those below it: ro -> rro */
+	struct mount_attrs one;   /* the mount itself */
+	struct mount_attrs all;   /* it and those below it: ro -> rro */
 	unsigned int propagation; /* MS_PRIVATE ..., 0 when not asked */
 	bool propagation_rec;
 	/*

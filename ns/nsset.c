@@ -140,8 +140,8 @@ struct join_result {
  */
 static pid_t clone_joined(struct nsset *ns, struct err *err)
 {
-	struct join_result *r = mmap(NULL, sizeof(*r), PROT_READ | PROT_WRITE,
-				     MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	struct join_result *r =
+		mmap(NULL, sizeof(*r), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	pid_t helper;
 
 	if (r == MAP_FAILED)

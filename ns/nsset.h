@@ -14,17 +14,17 @@
 #include "spec/spec.h"
 
 struct nsset {
-	uint64_t create;      /* CLONE_NEW* of the namespaces to be made */
-	int join[NS_COUNT];   /* handles of those to be joined, or -1 */
-	size_t place[NS_COUNT]; /* place in /linux/namespaces, for errors */
-	bool privileged;      /* the caller has CAP_SYS_ADMIN: it may mount and clone */
-	bool in_child_userns; /* the caller is in a user namespace below the initial one */
-	bool in_userns;       /* the box gets a user namespace, made or joined */
-	bool added_userns;    /* ... which the configuration did not ask for */
+	uint64_t create;             /* CLONE_NEW* of the namespaces to be made */
+	int join[NS_COUNT];          /* handles of those to be joined, or -1 */
+	size_t place[NS_COUNT];      /* place in /linux/namespaces, for errors */
+	bool privileged;             /* the caller has CAP_SYS_ADMIN: it may mount and clone */
+	bool in_child_userns;        /* the caller is in a user namespace below the initial one */
+	bool in_userns;              /* the box gets a user namespace, made or joined */
+	bool added_userns;           /* ... which the configuration did not ask for */
 	struct spec_idmaps uid, gid; /* maps to be written; n == 0 when joined */
-	bool deny_setgroups;  /* the maps are written without privilege */
-	bool map_helpers;     /* newuidmap and newgidmap write them */
-	pid_t pid;            /* of the box, in the caller's pid namespace; 0: none */
+	bool deny_setgroups;         /* the maps are written without privilege */
+	bool map_helpers;            /* newuidmap and newgidmap write them */
+	pid_t pid;                   /* of the box, in the caller's pid namespace; 0: none */
 	int pidfd;
 };
 

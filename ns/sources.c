@@ -2,6 +2,7 @@
 /* What is decided about the mounts before the box exists, and what comes from the host. */
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -59,9 +60,9 @@ static int plan_devices(struct mountset *m, const struct spec_linux *l, struct a
 		m->devices[m->n_devices++] = (struct device){
 			.path = d->path,
 			.type = device_type(d->type),
-			.rdev = d->type == 'p' ? 0
-					       : makedev((unsigned int)d->major,
-							 (unsigned int)d->minor),
+			.rdev = d->type == 'p'
+					? 0
+					: makedev((unsigned int)d->major, (unsigned int)d->minor),
 			.mode = d->fileMode.set ? (mode_t)d->fileMode.v : 0666,
 			.uid = d->uid.set ? (uid_t)d->uid.v : 0,
 			.gid = d->gid.set ? (gid_t)d->gid.v : 0,
@@ -72,13 +73,46 @@ static int plan_devices(struct mountset *m, const struct spec_linux *l, struct a
 	return 0;
 }
 
+static bool is_mapped(const struct spec_idmaps *maps, uint32_t id)
+{
+	for (size_t i = 0; i < maps->n; i++)
+		if (id >= maps->v[i].containerID && id - maps->v[i].containerID < maps->v[i].size)
+			return true;
+	return false;
+}
+
+/*
+ * The group of terminals that a configuration written for root names (gid=5)
+ * may not exist in the user namespace that bryo added on its own; the kernel
+ * would refuse the whole mount for it.  Terminals then have the creator's group.
+ */
+static void drop_unmapped_gid(struct mountset *m, struct mount_entry *e, const struct nsset *ns)
+{
+	struct mount_opts *o = &e->opts;
+
+	if (!ns->added_userns || !e->fstype || strcmp(e->fstype, "devpts") != 0)
+		return;
+	for (size_t i = 0; i < o->data.n; i++) {
+		if (strncmp(o->data.v[i], "gid=", 4) != 0 ||
+		    is_mapped(&ns->gid, (uint32_t)strtoul(o->data.v[i] + 4, NULL, 10)))
+			continue;
+		m->dropped_gid = true;
+		o->data.n--;
+		for (size_t k = i; k < o->data.n; k++) {
+			o->data.v[k] = o->data.v[k + 1];
+			o->data_index[k] = o->data_index[k + 1];
+		}
+		return;
+	}
+}
+
 /*
  * A relative destination is read as relative to "/" (config.md, "mounts"); the
  * lookup is in the root anyway.  "cgroup" is the name that engines give to the
  * hierarchy, of either version.
  */
-static int plan_mount(struct mount_entry *e, const struct spec_mount *spec,
-		      const struct nsset *ns, struct arena *a, struct err *err)
+static int plan_mount(struct mount_entry *e, const struct spec_mount *spec, const struct nsset *ns,
+		      struct arena *a, struct err *err)
 {
 	*e = (struct mount_entry){.spec = spec, .fstype = spec->type, .tree = -1, .is_dir = true};
 	if (spec->type && !strcmp(spec->type, "cgroup"))
@@ -111,8 +145,8 @@ static int check_namespaces(const struct spec *s, const struct nsset *ns, struct
 	return 0;
 }
 
-int mountset_plan(struct mountset *m, const struct spec *s, const struct nsset *ns,
-		  struct arena *a, struct err *err)
+int mountset_plan(struct mountset *m, const struct spec *s, const struct nsset *ns, struct arena *a,
+		  struct err *err)
 {
 	*m = (struct mountset){.n = s->mounts.n, .root = -1, .null = -1};
 	m->bind_devices = ns->in_userns || ns->in_child_userns;
@@ -124,6 +158,8 @@ int mountset_plan(struct mountset *m, const struct spec *s, const struct nsset *
 	for (size_t i = 0; i < m->n; i++)
 		if (plan_mount(&m->v[i], &s->mounts.v[i], ns, a, err) < 0)
 			return err_under(err, "/mounts/%zu", i);
+	for (size_t i = 0; i < m->n; i++)
+		drop_unmapped_gid(m, &m->v[i], ns);
 	return 0;
 }
 
@@ -215,8 +251,8 @@ static int clone_devices(struct mountset *m, struct err *err)
 		d->tree = clone_node(d->path, d->type, d->rdev, err);
 		if (d->tree >= 0)
 			continue;
-		return err_under(err, d->index == SIZE_MAX ? "/linux/devices"
-							   : "/linux/devices/%zu",
+		return err_under(err,
+				 d->index == SIZE_MAX ? "/linux/devices" : "/linux/devices/%zu",
 				 d->index);
 	}
 	return 0;

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "runtime/base/log.h"
+#include "runtime/shared.h"
 
 struct message {
 	char what;
@@ -106,7 +107,8 @@ static int box_failed(const struct box *b, struct err *err)
 /* Wait for the box, and for a signal that asks us to stop. */
 static int wait_readable(const struct box *b, struct err *err)
 {
-	struct pollfd p[2] = {{.fd = b->chan, .events = POLLIN}, {.fd = b->sigfd, .events = POLLIN}};
+	struct pollfd p[2] = {{.fd = b->chan, .events = POLLIN},
+			      {.fd = b->sigfd, .events = POLLIN}};
 	struct signalfd_siginfo info;
 
 	while (poll(p, 2, -1) < 0)

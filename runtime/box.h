@@ -23,19 +23,8 @@ enum op { OP_RUN, OP_CREATE, OP_START };
 
 #define MAX_STEPS 64
 
-/*
- * Memory that both processes see, and `start` too (it is a file in the state
- * directory then).  The box leaves its error here: behind its seccomp filter
- * it may not be able to send one.
- */
-struct shared {
-	pid_t pid; /* of the box, as the host sees it */
-	int failed;
-	struct err err;
-	struct {
-		long long start, end; /* CLOCK_MONOTONIC, ns; 0: not run */
-	} rows[MAX_STEPS];
-};
+/* What both processes see; see shared.h. */
+struct shared;
 
 /* The flags of `run` and `create`. */
 struct box_options {
@@ -54,11 +43,12 @@ struct box {
 	const struct spec *spec;
 	struct arena *arena;
 
-	int store; /* the directory of all containers */
-	int dir;   /* this one's; -1 in the box */
+	int store;    /* the directory of all containers */
+	int dir;      /* this one's; -1 in the box */
 	int listener; /* where `start` will call; -1 */
-	int chan;  /* the baton: to the other process */
-	int sigfd; /* signals that end the host while it waits; -1 */
+	int waiting;  /* the lock that says so, until execve(2); -1 */
+	int chan;     /* the baton: to the other process */
+	int sigfd;    /* signals that end the host while it waits; -1 */
 	int procfd;
 	int host_pidfd; /* fault injection only */
 	struct shared *shared;

@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/pidfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -21,6 +20,7 @@
 #include "runtime/commands.h"
 #include "runtime/hooks.h"
 #include "runtime/listener.h"
+#include "runtime/shared.h"
 #include "runtime/steps.h"
 #include "runtime/store.h"
 
@@ -68,24 +68,6 @@ int print_json(struct json *j, struct err *err)
 
 /* ---- start ---- */
 
-/* The memory in which the box leaves its error; see make_shared() in sandbox.c. */
-static struct shared *open_shared(int dir, struct err *err)
-{
-	auto_close int fd = openat(dir, "shared", O_RDWR | O_NOFOLLOW | O_CLOEXEC);
-	struct stat st;
-	void *p;
-
-	if (fd < 0 || fstat(fd, &st) < 0 || st.st_size != sizeof(struct shared)) {
-		err_set(err, fd < 0 ? errno : 0, "the file shared with the container is damaged");
-		return NULL;
-	}
-	p = mmap(NULL, sizeof(struct shared), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	if (p != MAP_FAILED)
-		return p;
-	err_set(err, errno, "map the file shared with the container");
-	return NULL;
-}
-
 /* As much of the box as the rows behind wait-start need. */
 static int restore_box(const struct found *f, struct box *b, struct spec *s, struct spec_root *root,
 		       struct err *err)
@@ -99,7 +81,7 @@ static int restore_box(const struct found *f, struct box *b, struct spec *s, str
 			   .annotations = f->record.annotations,
 			   .linux_ = &none};
 	b->spec = s;
-	b->shared = open_shared(f->dir, err);
+	b->shared = shared_open(f->dir, err);
 	if (!b->shared)
 		return -1;
 	b->ns.pid = (pid_t)f->record.pid;

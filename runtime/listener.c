@@ -43,13 +43,6 @@ int listener_call(int dir)
 	return fd_take(&fd);
 }
 
-bool listener_is_waiting(int dir)
-{
-	auto_close int fd = listener_call(dir);
-
-	return fd >= 0 || errno == EAGAIN;
-}
-
 int listener_await(int listener)
 {
 	for (;;) {

@@ -3,8 +3,7 @@
  * Between `create` and `start`: the box waits on a listening socket in the
  * state directory, with close-on-exec.  So whoever can reach the directory can
  * wake it, no process polls, `start` gets a channel on which the last rows
- * report, and that nobody listens any more is the kernel's own word that the
- * payload has been executed.
+ * report.
  */
 #ifndef BRYO_RUNTIME_LISTENER_H
 #define BRYO_RUNTIME_LISTENER_H
@@ -19,12 +18,9 @@ int listener_open(int dir, struct err *err);
 /* A connection to the box; -1 and errno (ECONNREFUSED: nobody waits). */
 int listener_call(int dir);
 
-/* Does a box wait there?  It is not woken for good. */
-bool listener_is_waiting(int dir);
-
 /*
  * In the box: wait for a caller that hands over the baton; its connection.
- * Callers that only looked are sent away.  -1 and errno.
+ * Those that go away before are forgotten.  -1 and errno.
  */
 int listener_await(int listener);
 

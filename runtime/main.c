@@ -50,16 +50,31 @@ const struct option_row global_options[] = {
 			"the directory of config.json [.]", NULL                                   \
 	}
 #define COMMON                                                                                     \
-	BUNDLE, {"pid-file", 0, OPT_STRING, AT(box.pid_file), "FILE",                              \
-		 "write the pid of the container's first process there", NULL},                    \
-		{"no-pivot", 0, OPT_FLAG, AT(box.no_pivot), NULL,                                  \
-		 "chroot instead of pivot_root: for an initial ramfs only", NULL},                 \
-		{"no-new-keyring", 0, OPT_FLAG, AT(box.no_new_keyring), NULL,                      \
-		 "keep the caller's session keyring", NULL},                                       \
-		{"preserve-fds", 0, OPT_UINT, AT(box.preserve_fds), "N",                           \
-		 "hand descriptors 3 to 2+N on to the container [0]", NULL},                       \
-		{"trace", 0, OPT_STRING, AT(box.trace), "FILE",                                    \
-		 "write when each step ran, as Chrome trace JSON", NULL},                          \
+	BUNDLE, {"pid-file", 0,                                                                    \
+		 OPT_STRING, AT(box.pid_file),                                                     \
+		 "FILE",     "write the pid of the container's first process there",               \
+		 NULL},                                                                            \
+		{"no-pivot", 0,                                                                    \
+		 OPT_FLAG,   AT(box.no_pivot),                                                     \
+		 NULL,       "chroot instead of pivot_root: for an initial ramfs only",            \
+		 NULL},                                                                            \
+		{"no-new-keyring",                                                                 \
+		 0,                                                                                \
+		 OPT_FLAG,                                                                         \
+		 AT(box.no_new_keyring),                                                           \
+		 NULL,                                                                             \
+		 "keep the caller's session keyring",                                              \
+		 NULL},                                                                            \
+		{"preserve-fds",                                                                   \
+		 0,                                                                                \
+		 OPT_UINT,                                                                         \
+		 AT(box.preserve_fds),                                                             \
+		 "N",                                                                              \
+		 "hand descriptors 3 to 2+N on to the container [0]",                              \
+		 NULL},                                                                            \
+		{"trace",       0,      OPT_STRING,                                                \
+		 AT(box.trace), "FILE", "write when each step ran, as Chrome trace JSON",          \
+		 NULL},                                                                            \
 		{"console-socket", 0, OPT_LATER, 0, "PATH", "", NULL},                             \
 	{                                                                                          \
 		"pidfd-socket", 0, OPT_LATER, 0, "PATH", "", NULL                                  \

@@ -11,8 +11,8 @@
 #include <stdbool.h>
 #include <stdio.h>
 
-#include "runtime/box.h"
 #include "runtime/base/err.h"
+#include "runtime/box.h"
 
 enum opt_kind {
 	OPT_FLAG,   /* bool */
@@ -26,7 +26,7 @@ struct option_row {
 	const char *name;
 	char letter; /* 0: none */
 	enum opt_kind kind;
-	size_t offset; /* in struct arguments */
+	size_t offset;     /* in struct arguments */
 	const char *value; /* its name in --help, NULL for flags */
 	const char *help;
 	const char *const *choices; /* NULL-terminated */
@@ -55,7 +55,7 @@ struct command {
 	const char *name, *operands; /* operands: as in the synopsis */
 	int least, most;             /* number of operands */
 	const char *help;
-	const struct option_row *options; /* ends with a NULL name */
+	const struct option_row *options;             /* ends with a NULL name */
 	int (*run)(struct arguments *, struct err *); /* the exit status; -1: err. NULL: later */
 };
 

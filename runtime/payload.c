@@ -83,7 +83,8 @@ static int not_usable(const char *name, const char *path, int num, struct err *e
 	if (num == EACCES)
 		return denied(name, "", err);
 	if (num == ENOENT)
-		err_at(err, ARGS0, 0, "exec: \"%s\": stat %s: no such file or directory", name, path);
+		err_at(err, ARGS0, 0, "exec: \"%s\": stat %s: no such file or directory", name,
+		       path);
 	else
 		err_at(err, ARGS0, num, "exec: \"%s\"", name);
 	err->exit = num == ENOENT || num == ENOTDIR ? EXIT_NOTFOUND : EXIT_NOEXEC;

@@ -30,7 +30,8 @@ static int read_config(const char *bundle, struct arena *a, char **ret_text, siz
 		return err_hint(err, "make one with: bryo spec -b %s", bundle);
 	}
 	if (!S_ISREG(st.st_mode))
-		return err_set(err, 0, "config.json in the bundle %s is not a regular file", bundle);
+		return err_set(err, 0, "config.json in the bundle %s is not a regular file",
+			       bundle);
 	if (fd_read_all(fd, SPEC_MAX_BYTES, a, ret_text, ret_len) < 0)
 		return err_set(err, errno, "read config.json in the bundle %s", bundle);
 	return 0;
@@ -96,7 +97,7 @@ int box_prepare(struct box *b, struct err *err)
 
 	umask(mask);
 	b->umask = mask;
-	b->dir = b->listener = b->chan = b->sigfd = -1;
+	b->dir = b->listener = b->waiting = b->chan = b->sigfd = -1;
 	b->procfd = procfs_open_root(err);
 	if (b->procfd < 0 || absolute_bundle(b, err) < 0 || load_spec(b, err) < 0)
 		return -1;
@@ -107,6 +108,8 @@ int box_prepare(struct box *b, struct err *err)
 	    mountset_plan(&b->mounts, b->spec, &b->ns, b->arena, err) < 0 ||
 	    sysctl_check(&b->spec->linux_->sysctl, &b->ns, err) < 0 || check_preserved(b, err) < 0)
 		return -1;
+	if (b->mounts.dropped_gid)
+		log_debug("left out gid= of a devpts: the group does not exist in the container");
 	if (b->spec->process)
 		return payload_env(&b->spec->process->env, b->arena, &b->env, err);
 	return 0;

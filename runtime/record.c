@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "runtime/base/fd.h"
-#include "runtime/listener.h"
+#include "runtime/shared.h"
 #include "spec/fields.h"
 
 #define RECORD "record"
@@ -108,8 +108,8 @@ int record_read(int dir, const char *id, struct arena *a, struct record *ret, st
 	if (fd < 0 || fd_read_all(fd, SPEC_MAX_BYTES, a, &text, &len) < 0)
 		return err_set(err, errno, "read the record of \"%s\"", id);
 	if (json_parse(text, len, &object_record, ret, a, &why) < 0)
-		return err_set(err, 0, "the record of \"%s\" is damaged: %.60s: %.160s", id, why.ptr,
-			       why.msg);
+		return err_set(err, 0, "the record of \"%s\" is damaged: %.60s: %.160s", id,
+			       why.ptr, why.msg);
 	if (strcmp(ret->id, id) != 0)
 		return err_set(err, 0, "the record of \"%s\" is that of another", id);
 	return 0;
@@ -162,7 +162,7 @@ int record_status(int dir, const struct record *r, enum status *ret, int *ret_pi
 	if (fd < 0 || process_start_time((pid_t)r->pid, &start, &zombie) < 0 || zombie ||
 	    start != r->startTime)
 		return 0;
-	*ret = listener_is_waiting(dir) ? CREATED : RUNNING;
+	*ret = shared_is_waiting(dir) ? CREATED : RUNNING;
 	*ret_pidfd = fd_take(&fd);
 	return 0;
 }

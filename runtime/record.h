@@ -12,9 +12,9 @@
 
 struct record {
 	char *ociVersion, *id, *bundle, *rootfs;
-	char *created; /* RFC 3339, UTC */
-	int64_t pid;   /* 0 until the container is created */
-	uint64_t startTime; /* field 22 of /proc/PID/stat: with the pid, an identity */
+	char *created;        /* RFC 3339, UTC */
+	int64_t pid;          /* 0 until the container is created */
+	uint64_t startTime;   /* field 22 of /proc/PID/stat: with the pid, an identity */
 	bool ownPidNamespace; /* its end ends all processes of the container */
 	bool hasProcess;      /* the configuration had /process: it can be started */
 	struct pairs annotations;
@@ -39,8 +39,7 @@ int record_read(int dir, const char *id, struct arena *a, struct record *ret, st
 /*
  * Is it alive, and does it wait for `start`?  *ret_pidfd refers to its process
  * when it is CREATED or RUNNING, else -1.  The kernel is asked, not the record:
- * a recycled pid is no container, and a box that has left execve(2) behind
- * does not listen any more.
+ * a recycled pid is no container, and see shared.h.
  */
 int record_status(int dir, const struct record *r, enum status *ret, int *ret_pidfd,
 		  struct err *err);

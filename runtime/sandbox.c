@@ -6,181 +6,18 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "ns/cred.h"
-#include "ns/procfs.h"
-#include "runtime/base/fd.h"
-#include "runtime/base/log.h"
 #include "runtime/baton.h"
-#include "runtime/hooks.h"
 #include "runtime/listener.h"
 #include "runtime/payload.h"
-#include "runtime/record.h"
+#include "runtime/rows.h"
+#include "runtime/shared.h"
 #include "runtime/steps.h"
-#include "runtime/store.h"
-
-/* ---- rows of the host before the clone ---- */
-
-/* The memory for both processes; a file when `start` has to see it too. */
-static int make_shared(struct box *b, struct err *err)
-{
-	bool file = b->op == OP_CREATE;
-	auto_close int fd = -1;
-	void *p;
-
-	if (file) {
-		fd = openat(b->dir, "shared", O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-		if (fd < 0 || ftruncate(fd, sizeof(*b->shared)) < 0)
-			return err_set(err, errno, "make the file shared with the container");
-	}
-	p = mmap(NULL, sizeof(*b->shared), PROT_READ | PROT_WRITE,
-		 MAP_SHARED | (file ? 0 : MAP_ANONYMOUS), fd, 0);
-	if (p == MAP_FAILED)
-		return err_set(err, errno, "memory shared with the container");
-	b->shared = p;
-	return 0;
-}
-
-static int state_apply(struct box *b, struct err *err)
-{
-	struct record r;
-
-	if (store_create(b->store, b->id, &b->dir, err) < 0 || make_shared(b, err) < 0)
-		return -1;
-	return record_of(b, &r, err) < 0 || record_write(b->dir, &r, err) < 0 ? -1 : 0;
-}
-
-static void state_undo(struct box *b)
-{
-	struct err err;
-
-	if (b->dir < 0)
-		return;
-	if (store_remove(b->store, b->id, b->dir, &err) < 0)
-		log_warn("%s", err.msg);
-	close(fd_take(&b->dir));
-}
-
-static int join_apply(struct box *b, struct err *err)
-{
-	return nsset_open(&b->ns, b->spec, err);
-}
-
-static void ns_undo(struct box *b)
-{
-	nsset_finish(&b->ns);
-}
-
-static int filter_compile_apply(struct box *b, struct err *err)
-{
-	return filter_compile(b->spec->linux_->seccomp, &b->filter, err);
-}
-
-static void filter_undo(struct box *b)
-{
-	filter_finish(&b->filter);
-}
-
-static int sources_apply(struct box *b, struct err *err)
-{
-	return mountset_clone_sources(&b->mounts, b->spec, b->bundle, err);
-}
-
-static void mounts_undo(struct box *b)
-{
-	mountset_finish(&b->mounts);
-}
-
-static int listen_apply(struct box *b, struct err *err)
-{
-	b->listener = listener_open(b->dir, err);
-	return b->listener < 0 ? -1 : 0;
-}
-
-static void listen_undo(struct box *b)
-{
-	fd_cleanup(&b->listener);
-	b->listener = -1;
-}
-
-/* ---- the clone ---- */
-
-/*
- * The first thing the box does.  It dies with the host from here on; a host
- * that has died already is seen by the baton.  What is the host's alone is
- * closed: the lock of the state directory would otherwise be held for ever.
- */
-static int be_born(struct box *b, const int chan[2], struct err *err)
-{
-	b->side = BOX;
-	b->chan = chan[1];
-	close(chan[0]);
-	close(fd_take(&b->dir));
-	close(fd_take(&b->store));
-	if (b->sigfd >= 0)
-		close(fd_take(&b->sigfd));
-	umask(0);
-	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
-		return err_set(err, errno, "prctl(PR_SET_PDEATHSIG)");
-	return 0;
-}
-
-static int clone_apply(struct box *b, struct err *err)
-{
-	int chan[2];
-	pid_t pid;
-
-	if (baton_pair(chan, err) < 0)
-		return -1;
-#ifdef BRYO_FAULTS
-	b->host_pidfd = pidfd_open(getpid(), 0);
-#endif
-	pid = nsset_clone(&b->ns, err);
-	if (pid == 0)
-		return be_born(b, chan, err);
-	close(chan[1]);
-	b->chan = chan[0];
-	if (pid > 0)
-		b->shared->pid = pid;
-	return pid < 0 ? -1 : 0;
-}
-
-static void clone_undo(struct box *b)
-{
-	nsset_kill(&b->ns);
-	fd_cleanup(&b->chan);
-	b->chan = -1;
-}
-
-static bool makes_userns(const struct box *b)
-{
-	return b->ns.create & nsset_clone_flags[NS_USER];
-}
-
-static int idmap_apply(struct box *b, struct err *err)
-{
-	return nsset_map_ids(&b->ns, b->procfd, err);
-}
-
-static bool wants_idmapped_mounts(const struct box *b)
-{
-	for (size_t i = 0; i < b->mounts.n; i++)
-		if (b->mounts.v[i].opts.idmap)
-			return true;
-	return false;
-}
-
-static int idmapped_mounts_apply(struct box *b, struct err *err)
-{
-	return mountset_idmap(&b->mounts, &b->ns, err);
-}
 
 /* ---- rows of the box ---- */
 
@@ -306,36 +143,6 @@ static int cwd_dir_apply(struct box *b, struct err *err)
 {
 	return mountset_make_cwd(&b->mounts, b->spec->process->cwd, err);
 }
-
-/* ---- hooks ---- */
-
-static int run_hooks(struct box *b, const struct spec_hooks *list, const char *name,
-		     enum status status, struct err *err)
-{
-	struct record r;
-
-	if (record_of(b, &r, err) < 0)
-		return -1;
-	r.pid = b->shared->pid;
-	return hooks_run(list, name, &r, status, err);
-}
-
-/* What a row of hooks needs; the status is what runtime.md says at that moment. */
-#define HOOK_ROW(id, list, status)                                             \
-	static bool has_##id(const struct box *b)                              \
-	{                                                                      \
-		return b->spec->hooks && b->spec->hooks->list.n;               \
-	}                                                                      \
-	static int id##_apply(struct box *b, struct err *err)                  \
-	{                                                                      \
-		return run_hooks(b, &b->spec->hooks->list, #list, status, err); \
-	}
-
-HOOK_ROW(prestart, prestart, CREATING)
-HOOK_ROW(create_runtime, createRuntime, CREATING)
-HOOK_ROW(create_container, createContainer, CREATING)
-HOOK_ROW(start_container, startContainer, CREATED)
-HOOK_ROW(poststart, poststart, RUNNING)
 
 /* ---- the box becomes the container ---- */
 
@@ -483,42 +290,6 @@ static int outlive_apply(struct box *b, struct err *err)
 	return 0;
 }
 
-/* ---- the end of create ---- */
-
-static int write_pid_file(const char *path, pid_t pid, struct err *err)
-{
-	char text[16];
-	int n = snprintf(text, sizeof(text), "%d", pid);
-	auto_close int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY, 0644);
-
-	if (fd < 0 || fd_write_all(fd, text, (size_t)n) < 0)
-		return err_set(err, errno, "write the pid file %s", path);
-	return 0;
-}
-
-static int record_apply(struct box *b, struct err *err)
-{
-	struct record r;
-
-	if (record_of(b, &r, err) < 0)
-		return -1;
-	if (process_start_time(b->ns.pid, &r.startTime, NULL) < 0)
-		return err_set(err, errno, "read the start time of the container's process");
-	if (record_write(b->dir, &r, err) < 0)
-		return -1;
-	return b->opt.pid_file ? write_pid_file(b->opt.pid_file, b->ns.pid, err) : 0;
-}
-
-/* A device that was named as pid file is not ours to remove. */
-static void record_undo(struct box *b)
-{
-	struct stat st;
-
-	if (b->op != OP_START && b->ns.pid && b->opt.pid_file && stat(b->opt.pid_file, &st) == 0 &&
-	    S_ISREG(st.st_mode))
-		unlink(b->opt.pid_file);
-}
-
 static bool waits_for_start(const struct box *b)
 {
 	return b->op != OP_RUN;
@@ -570,30 +341,30 @@ static int exec_apply(struct box *b, struct err *err)
 
 const struct step steps[] = {
 	/* First: it claims the id, and its undo is the last. */
-	{"state", HOST, NULL, NULL, state_apply, state_undo, false},
+	{"state", HOST, NULL, NULL, row_state_apply, row_state_undo, false},
 	/* Before the clone, which joins them; a wrong handle is seen with nothing made. */
-	{"join", HOST, "/linux/namespaces", NULL, join_apply, ns_undo, false},
+	{"join", HOST, "/linux/namespaces", NULL, row_join_apply, row_ns_undo, false},
 	/*
 	 * A caller with privilege clones what comes from the host in the host's
 	 * own mount namespace: ids of the container may not reach it.
 	 */
-	{"sources", HOST, "/mounts", is_privileged, sources_apply, mounts_undo, false},
+	{"sources", HOST, "/mounts", is_privileged, row_sources_apply, row_mounts_undo, false},
 	/* Errors of the profile come early, and the box inherits the program. */
-	{"filter-compile", HOST, "/linux/seccomp", has_filter, filter_compile_apply, filter_undo,
-	 false},
+	{"filter-compile", HOST, "/linux/seccomp", has_filter, row_filter_compile_apply,
+	 row_filter_undo, false},
 	/* The socket is inherited by the box, and there before anyone can call. */
-	{"listen", HOST, NULL, waits_for_start, listen_apply, listen_undo, false},
+	{"listen", HOST, NULL, waits_for_start, row_listen_apply, row_listen_undo, false},
 	/* One clone3 with every new namespace: there is no half-made container. */
-	{"clone", HOST, "/linux/namespaces", NULL, clone_apply, clone_undo, false},
+	{"clone", HOST, "/linux/namespaces", NULL, row_clone_apply, row_clone_undo, false},
 	/* Before the box acts: without a map it is nobody. */
-	{"idmap", HOST, "/linux/uidMappings", makes_userns, idmap_apply, NULL, false},
+	{"idmap", HOST, "/linux/uidMappings", row_makes_userns, row_idmap_apply, NULL, false},
 	/* Needs the maps written, and mounts that are still detached. */
-	{"idmapped-mounts", HOST, "/mounts", wants_idmapped_mounts, idmapped_mounts_apply, NULL,
-	 false},
+	{"idmapped-mounts", HOST, "/mounts", row_wants_idmapped_mounts, row_idmapped_mounts_apply,
+	 NULL, false},
 	/* As the caller still, not as root: the caller's ids reach the sources. */
-	{"box-sources", BOX, "/mounts", is_unprivileged, sources_apply, NULL, false},
+	{"box-sources", BOX, "/mounts", is_unprivileged, row_sources_apply, NULL, false},
 	/* The files of /proc/self are ours only while the process is dumpable. */
-	{"time", BOX, "/linux/timeOffsets", makes_timens, time_apply, NULL, false},
+	{"time-offsets", BOX, "/linux/timeOffsets", makes_timens, time_apply, NULL, false},
 	{"oom-score", BOX, "/process/oomScoreAdj", has_oom_score, oom_score_apply, NULL, false},
 	/* From here on what the box makes belongs to the container's root. */
 	{"become-root", BOX, NULL, NULL, become_root_apply, NULL, false},
@@ -614,11 +385,11 @@ const struct step steps[] = {
 	/* While the root can be written still. */
 	{"cwd-dir", BOX, "/process/cwd", has_process, cwd_dir_apply, NULL, false},
 	/* After the mounts and before the pivot, as config.md says of each. */
-	{"prestart", HOST, "/hooks/prestart", has_prestart, prestart_apply, NULL, false},
-	{"create-runtime", HOST, "/hooks/createRuntime", has_create_runtime, create_runtime_apply,
-	 NULL, false},
-	{"create-container", BOX, "/hooks/createContainer", has_create_container,
-	 create_container_apply, NULL, false},
+	{"prestart", HOST, "/hooks/prestart", row_has_prestart, row_prestart_apply, NULL, false},
+	{"create-runtime", HOST, "/hooks/createRuntime", row_has_create_runtime,
+	 row_create_runtime_apply, NULL, false},
+	{"create-container", BOX, "/hooks/createContainer", row_has_create_container,
+	 row_create_container_apply, NULL, false},
 	/* Everything of the host's that is needed has been opened or cloned. */
 	{"pivot", BOX, "/root/path", NULL, pivot_apply, NULL, false},
 	/* After all mounts: a later one could uncover what is masked. */
@@ -636,8 +407,8 @@ const struct step steps[] = {
 	 NULL, false},
 	/* Without no_new_privs it needs CAP_SYS_ADMIN, so it comes before the user. */
 	{"early-filter", BOX, "/linux/seccomp", has_early_filter, filter_apply, NULL, false},
-	/* Late, since NOFILE, NPROC and FSIZE would hit rows above; before raising needs a privilege
-	   that is gone. */
+	/* Late, since NOFILE, NPROC and FSIZE would hit rows above; before raising needs a
+	   privilege that is gone. */
 	{"rlimits", BOX, "/process/rlimits", has_rlimits, rlimits_apply, NULL, false},
 	{"user", BOX, "/process/user", has_process, user_apply, NULL, false},
 	{"umask", BOX, "/process/user/umask", has_process, umask_apply, NULL, false},
@@ -653,10 +424,10 @@ const struct step steps[] = {
 	/* Before the host may go: its death would kill the box. */
 	{"outlive", BOX, NULL, outlives_host, outlive_apply, NULL, false},
 	/* The end of `create`: whatever can fail before `start` has failed. */
-	{"record", HOST, "/annotations", NULL, record_apply, record_undo, false},
+	{"record", HOST, "/annotations", NULL, row_record_apply, row_record_undo, false},
 	{"wait-start", BOX, NULL, waits_for_start, wait_start_apply, NULL, false},
-	{"start-container", BOX, "/hooks/startContainer", has_start_container,
-	 start_container_apply, NULL, false},
+	{"start-container", BOX, "/hooks/startContainer", row_has_start_container,
+	 row_start_container_apply, NULL, false},
 	/* Not earlier: SIGPIPE and SIGXFSZ are ignored by the rows above. */
 	{"signals", BOX, NULL, NULL, signals_apply, NULL, false},
 	/* Nothing may open a descriptor after it. */
@@ -667,7 +438,8 @@ const struct step steps[] = {
 	{"filter", BOX, "/linux/seccomp", has_late_filter, filter_apply, NULL, false},
 	{"exec", BOX, "/process/args", NULL, exec_apply, NULL, false},
 	/* The payload has been executed; `start` has not returned yet. */
-	{"poststart", HOST, "/hooks/poststart", has_poststart, poststart_apply, NULL, false},
+	{"poststart", HOST, "/hooks/poststart", row_has_poststart, row_poststart_apply, NULL,
+	 false},
 };
 
 const size_t n_steps = sizeof(steps) / sizeof(steps[0]);

@@ -19,6 +19,7 @@
 #include "runtime/base/fd.h"
 #include "runtime/base/log.h"
 #include "runtime/baton.h"
+#include "runtime/shared.h"
 #include "runtime/steps.h"
 #include "spec/json.h"
 
@@ -66,6 +67,9 @@ static int run_row(struct box *b, size_t i, struct err *err)
 	long long start = now_ns();
 	int bad = 0;
 
+	/* The row that execs does not come back, the first has no memory yet. */
+	if (b->shared)
+		b->shared->rows[i].start = start;
 #ifdef BRYO_FAULTS
 	if (!inject(b, s, &bad, err))
 		bad = s->apply(b, err);
@@ -143,9 +147,10 @@ static int check_interrupted(const struct box *b, struct err *err)
 /* What the box does until it execs, seen from the host. */
 static int await_payload(struct box *b, struct err *err)
 {
-	if (baton_await_box(b, BATON_READY, err) < 0)
+	if (baton_await_box(b, BATON_READY, err) < 0 || baton_await_exec(b, err) < 0)
 		return -1;
-	return baton_await_exec(b, err);
+	b->shared->rows[step_find("exec")].end = now_ns();
+	return 0;
 }
 
 static int walk_host(struct box *b, size_t first, struct err *err)

@@ -144,8 +144,8 @@ static const struct field syscall_fields[] = {
 	{F(spec_syscall, action, K_ENUM), .required = true, .names = actions, .applied = LIKE_OWNER,
 	 .doc = "What happens to them, SCMP_ACT_*."},
 	{F(spec_syscall, errnoRet, K_OPT_U64), RANGE(0, 65535), .applied = LIKE_OWNER,
-	 .doc = "The error that the call returns (SCMP_ACT_ERRNO, up to 4095), or the "
-		"tracer's message (SCMP_ACT_TRACE).  Without it: EPERM."},
+	 .doc = "SCMP_ACT_ERRNO: the error returned, at most 4095.  "
+		"SCMP_ACT_TRACE: the tracer's message.  Without it: EPERM."},
 	{F(spec_syscall, args, K_LIST), .object = &object_arg, .applied = LIKE_OWNER,
 	 .doc = "Conditions on the arguments."},
 };
@@ -156,7 +156,8 @@ static const struct field seccomp_fields[] = {
 	 .applied = LIKE_OWNER, .doc = "What happens to all other system calls."},
 	{F(spec_seccomp, defaultErrnoRet, K_OPT_U64), RANGE(0, 65535), .applied = LIKE_OWNER,
 	 .doc = "Like errnoRet, for the default action."},
-	{F(spec_seccomp, architectures, K_NAMES), .names = spec_architectures, .applied = LIKE_OWNER,
+	{F(spec_seccomp, architectures, K_NAMES), .names = spec_architectures,
+	 .applied = LIKE_OWNER,
 	 .doc = "SCMP_ARCH_*: calling conventions that the filter covers.  The machine's "
 		"own is always among them; calls of any other end the process."},
 	{F(spec_seccomp, flags, K_FLAGS), .names = filter_flags, .applied = LIKE_OWNER,

@@ -124,9 +124,9 @@ def domainname_is_asked(view):
     equal(view.report["domainname"], view.config["domainname"], "domainname")
 
 
-@guards("time-offsets")
+@guards("time")
 def clocks_are_offset(view):
-    """Row time-offsets: both clocks of the time namespace."""
+    """Row time: both clocks of the time namespace."""
     need("time")
     got = {}
     for line in view.report["timens_offsets"].splitlines():
@@ -227,6 +227,12 @@ def mount_types_are_asked(view):
     contains(work["super"], "size=1024k", "/work")
     equal(work["stat"]["mode"], 0o755, "/work mode")
     equal(view.mount("/dev/shm")["stat"]["mode"], 0o1777, "/dev/shm mode")
+
+
+@guards("box-sources", modes=("rootless", "ranges"))
+def binds_are_opened_by_the_caller(view):
+    """Row box-sources: an unprivileged caller's sources are opened in the box."""
+    binds_show_their_source(view)
 
 
 @guards("sources", "mounts")
@@ -395,9 +401,9 @@ def filter_is_installed(view):
     filter_works(view)
 
 
-@guards("filter-early", name="early")
+@guards("early-filter", name="early")
 def filter_is_installed_early(view):
-    """Row filter-early: seccomp without no_new_privs."""
+    """Row early-filter: seccomp without no_new_privs."""
     filter_works(view)
 
 
@@ -422,6 +428,12 @@ def cwd_is_asked(view):
     equal(view.report["cwd_link"], view.process["cwd"], "/proc/self/cwd")
 
 
+@guards("cwd-dir", name="plain")
+def cwd_is_made(view):
+    """Row cwd-dir: a working directory that the image lacks is made."""
+    equal(view.report["cwd"], "/made/by/the/runtime", "getcwd")
+
+
 @guards("signals")
 def signals_are_reset(view):
     """Row signals: nothing blocked, nothing ignored, though the caller did both."""
@@ -443,9 +455,9 @@ def oom_score_is_asked(view):
     equal(int(view.report["oom_score_adj"]), view.process["oomScoreAdj"], "oom_score_adj")
 
 
-@guards("exec")
+@guards("exec", "payload")
 def arguments_are_asked(view):
-    """Row exec: args as they are, also an empty one."""
+    """Rows payload and exec: args as they are, also an empty one."""
     want = [a.encode().decode("latin-1") for a in view.process["args"]]
     equal(view.report["args"], want, "args")
 

@@ -344,6 +344,16 @@ def unknown_things_are_refused(mode):
 
 
 @test(*MODES)
+def what_is_not_there_says_so(mode):
+    """podman asks `checkpoint --help` whether checkpoints are supported."""
+    need_bryo()
+    with Case(mode) as case:
+        for words in (("checkpoint", "--help"), ("checkpoint", "x"), ("restore", "x")):
+            result = case.fails(*words)
+            equal(len(result.err.strip().splitlines()), 1, "lines of %r" % result.err)
+
+
+@test(*MODES)
 def version_is_parsed_by_others(mode):
     with Case(mode) as case:
         lines = case.ok("--version").out.splitlines()

@@ -37,7 +37,7 @@ def prepare_early(case):
     case.process["noNewPrivileges"] = False
 
 
-PLANS = {"filter-early": prepare_early}
+PLANS = {"early-filter": prepare_early}
 
 
 def plan(case, row):

@@ -66,21 +66,24 @@ void *arena_array(struct arena *a, size_t n, size_t size)
 
 void *arena_push(struct arena *a, void *v, size_t *n, size_t *cap, size_t size)
 {
-	void **array = v;
+	/* Copied, not cast: a `struct x **` may not be accessed as `void **`. */
+	char *array;
 
+	memcpy(&array, v, sizeof(array));
 	/* One more than n stays zeroed: the end mark of a list of pointers. */
 	if (*n + 2 > *cap) {
 		size_t new_cap = *cap ? *cap * 2 : 4;
-		void *bigger = arena_array(a, new_cap, size);
+		char *bigger = arena_array(a, new_cap, size);
 
 		if (!bigger)
 			return NULL;
 		if (*n)
-			memcpy(bigger, *array, *n * size);
-		*array = bigger;
+			memcpy(bigger, array, *n * size);
+		array = bigger;
+		memcpy(v, &array, sizeof(array));
 		*cap = new_cap;
 	}
-	return (char *)*array + (*n)++ * size;
+	return array + (*n)++ * size;
 }
 
 char *arena_strndup(struct arena *a, const char *s, size_t n)

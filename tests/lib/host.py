@@ -175,6 +175,23 @@ def difference(before, after):
     return lines
 
 
+#: What an escape through /proc would write to: part of the snapshot.
+SETTINGS = ["/proc/sys/kernel/" + name for name in (
+    "core_pattern", "modprobe", "panic", "sysrq", "hostname", "domainname")]
+SETTINGS.append("/proc/sys/net/ipv4/ip_unprivileged_port_start")
+
+
+def settings():
+    return {path: _read(path) for path in SETTINGS if os.path.exists(path)}
+
+
+def restore_settings(want):
+    for path, text in want.items():
+        if _read(path) != text:
+            with open(path, "w") as file:
+                file.write(text)
+
+
 class Snapshot:
     """The host at one moment, for what a container run could leave behind."""
 
@@ -186,6 +203,7 @@ class Snapshot:
         self.ipc = _sysv_ipc()
         self.tmp = {path: self._tmp(path) for path in ("/tmp", "/dev/shm")}
         self.run = self._run()
+        self.settings = settings()
 
     def _tmp(self, path):
         names = _names(path)
@@ -201,6 +219,7 @@ class Snapshot:
         """Everything that was not there before, as lines of text."""
         left = ["mount " + line for line in
                 difference(self.mounts, mount_table(self.below))]
+        left += ["setting " + line for line in difference(self.settings, settings())]
         left += ["process " + proc.describe(pid) for pid in self.new_processes()]
         left += ["cgroup " + path for path in cgroups_named(self.marker)]
         left += ["ipc %s %s" % (kind, ident) for kind, _, ident in _sysv_ipc() - self.ipc]
@@ -229,6 +248,8 @@ class Snapshot:
         """Clear up after a failure, so that later tests can be trusted."""
         proc.kill_leftovers(self.new_processes())
         remove_cgroups(cgroups_named(self.marker))
+        if os.geteuid() == 0:
+            restore_settings(self.settings)
         if isolated:
             for key in sorted(set(mount_table()) - set(self.mounts), reverse=True):
                 proc.LIBC.umount2(key[1].encode(), 2)

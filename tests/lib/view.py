@@ -139,7 +139,8 @@ def early(case):
 
 
 def plain(case):
-    """A writable root, root as the user, all capabilities."""
+    """A writable root, root as the user, strong capabilities, a cwd to make."""
+    case.process["cwd"] = "/made/by/the/runtime"
     names = ["CAP_SYS_ADMIN", "CAP_SYS_CHROOT", "CAP_MKNOD", "CAP_SETUID", "CAP_NET_RAW"]
     case.process["capabilities"] = {n: list(names) for n in ("bounding", "effective", "permitted")}
 

@@ -278,35 +278,69 @@ static int do_steal(char **arg)
 	return fail("/probe");
 }
 
+/* Write a byte over itself: refused by seals, read-only mounts and modes. */
+static int try_rewrite(const char *path)
+{
+	char byte;
+	int fd = open(path, O_RDWR | O_CLOEXEC);
+	int num = 0;
+
+	if (fd < 0 || pread(fd, &byte, 1, 0) != 1 || pwrite(fd, &byte, 1, 0) != 1)
+		num = errno;
+	if (fd >= 0)
+		close(fd);
+	return num;
+}
+
 static int do_stolen(char **arg)
 {
 	char path[64], target[512];
 	ssize_t n;
+	int num = 0;
 
 	snprintf(path, sizeof(path), "/proc/self/fd/%s", arg[0]);
 	n = readlink(path, target, sizeof(target) - 1);
 	target[n > 0 ? n : 0] = '\0';
+	/* As long as the runtime itself still runs, its file is busy. */
 	for (int i = 0; i < 100; i++) {
-		int fd = open(path, O_WRONLY | O_CLOEXEC);
-
-		if (fd >= 0) {
-			printf("WRITABLE %s\n", target);
-			return 1;
-		}
-		if (errno != ETXTBSY)
+		num = try_rewrite(path);
+		if (num != ETXTBSY)
 			break;
 		usleep(10000);
 	}
-	printf("safe %s %s\n", errno_name(errno), target);
-	return 0;
+	printf("%s %s %s\n", num ? "safe" : "WRITABLE", errno_name(num), target);
+	return num == 0;
+}
+
+/* Listing /proc/PID/fd needs no more than its mode; its links do. */
+static int watch_fds(const char *pid)
+{
+	char path[300], target[256];
+	DIR *dir;
+	struct dirent *entry;
+	int hits = 0;
+
+	snprintf(path, sizeof(path), "/proc/%s/fd", pid);
+	dir = opendir(path);
+	while (dir && (entry = readdir(dir))) {
+		ssize_t n = readlinkat(dirfd(dir), entry->d_name, target, sizeof(target) - 1);
+
+		if (n < 0)
+			continue;
+		target[n] = '\0';
+		printf("link %s/%s: %s\n", path, entry->d_name, target);
+		hits++;
+	}
+	if (dir)
+		closedir(dir);
+	return hits;
 }
 
 static int watch_one(const char *pid)
 {
 	static const char *const names[] = {"exe", "mem"};
-	char path[300];
-	int hits = 0;
-	DIR *dir;
+	char path[300], exe[256];
+	int hits = watch_fds(pid);
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
 		snprintf(path, sizeof(path), "/proc/%s/%s", pid, names[i]);
@@ -317,47 +351,67 @@ static int watch_one(const char *pid)
 		if (fd >= 0)
 			close(fd);
 	}
-	snprintf(path, sizeof(path), "/proc/%s/fd", pid);
-	dir = opendir(path);
-	if (dir && ++hits)
-		printf("listed %s\n", path);
-	if (dir)
-		closedir(dir);
-	if (ptrace(PTRACE_SEIZE, atoi(pid), 0, 0) == 0 && ++hits)
-		printf("seized %s\n", pid);
+	if (ptrace(PTRACE_SEIZE, atoi(pid), 0, 0) == 0) {
+		snprintf(path, sizeof(path), "/proc/%s/exe", pid);
+		ssize_t n = readlink(path, exe, sizeof(exe) - 1);
+
+		/* Without a file it is about to be dead: no memory, no harm. */
+		if (n <= 0)
+			return hits;
+		printf("seized %s %.*s\n", pid, (int)n, exe);
+		hits++;
+	}
 	return hits;
 }
 
-/*
- * For N seconds try to get at every process but ourselves.  Processes that run
- * this very program are payloads, which one may see: they are left out.
- */
+/* The payloads run this very program, which one may see; so are the dead. */
+static bool is_payload(const char *pid)
+{
+	char path[300], text[64];
+	char *stat;
+	ssize_t n;
+	bool dead;
+
+	snprintf(path, sizeof(path), "/proc/%s/exe", pid);
+	n = readlink(path, text, sizeof(text) - 1);
+	text[n > 0 ? n : 0] = '\0';
+	if (n > 0)
+		return strcmp(text, "/probe") == 0;
+	snprintf(path, sizeof(path), "/proc/%s/stat", pid);
+	stat = slurp(path);
+	dead = !stat || strstr(stat, ") Z") || strstr(stat, ") X");
+	free(stat);
+	return dead;
+}
+
+/* Asked again after a hit: it may have become the payload in between. */
+static int watch_all(void)
+{
+	DIR *dir = opendir("/proc");
+	struct dirent *entry;
+	int hits = 0;
+
+	while (dir && (entry = readdir(dir))) {
+		if (entry->d_name[0] < '1' || entry->d_name[0] > '9' ||
+		    atoi(entry->d_name) == getpid() || is_payload(entry->d_name))
+			continue;
+		if (watch_one(entry->d_name) && !is_payload(entry->d_name))
+			hits++;
+	}
+	if (dir)
+		closedir(dir);
+	return hits;
+}
+
+/* For N seconds try to get at every process but the payloads. */
 static int do_watch(char **arg)
 {
 	time_t end = time(NULL) + atoi(arg[0]);
-	char path[300], exe[64];
 	int hits = 0;
 
 	say("ready\n");
-	while (time(NULL) <= end) {
-		DIR *dir = opendir("/proc");
-		struct dirent *entry;
-
-		while (dir && (entry = readdir(dir))) {
-			ssize_t n;
-
-			if (entry->d_name[0] < '1' || entry->d_name[0] > '9' ||
-			    atoi(entry->d_name) == getpid())
-				continue;
-			snprintf(path, sizeof(path), "/proc/%s/exe", entry->d_name);
-			n = readlink(path, exe, sizeof(exe) - 1);
-			exe[n > 0 ? n : 0] = '\0';
-			if (strcmp(exe, "/probe") != 0)
-				hits += watch_one(entry->d_name);
-		}
-		if (dir)
-			closedir(dir);
-	}
+	while (time(NULL) <= end)
+		hits += watch_all();
 	printf("hits %d\n", hits);
 	return hits ? 1 : 0;
 }

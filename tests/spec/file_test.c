@@ -2,6 +2,8 @@
 /*
  * Whole documents: good/ holds those of the specification's schema and what
  * engines send, bad/ those that the schema refuses, with bad.txt for the errors.
+ * spec-example.json says 1.0.0, not 0.5.0-dev as it does there: versions before
+ * 1.0 are refused.
  */
 #include "tests/spec/test.h"
 

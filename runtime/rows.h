@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The adapters of the host's rows, and those of hooks; for the table in sandbox.c only. */
+#ifndef BRYO_RUNTIME_ROWS_H
+#define BRYO_RUNTIME_ROWS_H
+
+#include "runtime/box.h"
+
+int row_state_apply(struct box *b, struct err *err);
+void row_state_undo(struct box *b);
+int row_join_apply(struct box *b, struct err *err);
+void row_ns_undo(struct box *b);
+int row_filter_compile_apply(struct box *b, struct err *err);
+void row_filter_undo(struct box *b);
+int row_sources_apply(struct box *b, struct err *err);
+void row_mounts_undo(struct box *b);
+int row_listen_apply(struct box *b, struct err *err);
+void row_listen_undo(struct box *b);
+int row_clone_apply(struct box *b, struct err *err);
+void row_clone_undo(struct box *b);
+bool row_makes_userns(const struct box *b);
+int row_idmap_apply(struct box *b, struct err *err);
+bool row_wants_idmapped_mounts(const struct box *b);
+int row_idmapped_mounts_apply(struct box *b, struct err *err);
+int row_record_apply(struct box *b, struct err *err);
+void row_record_undo(struct box *b);
+
+bool row_has_prestart(const struct box *b);
+int row_prestart_apply(struct box *b, struct err *err);
+bool row_has_create_runtime(const struct box *b);
+int row_create_runtime_apply(struct box *b, struct err *err);
+bool row_has_create_container(const struct box *b);
+int row_create_container_apply(struct box *b, struct err *err);
+bool row_has_start_container(const struct box *b);
+int row_start_container_apply(struct box *b, struct err *err);
+bool row_has_poststart(const struct box *b);
+int row_poststart_apply(struct box *b, struct err *err);
+
+#endif

@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The rows of the host, and of hooks on either side; the table is in sandbox.c. */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/pidfd.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "runtime/base/fd.h"
+#include "runtime/base/log.h"
+#include "runtime/baton.h"
+#include "runtime/hooks.h"
+#include "runtime/listener.h"
+#include "runtime/record.h"
+#include "runtime/rows.h"
+#include "runtime/shared.h"
+#include "runtime/store.h"
+
+/* ---- rows of the host before the clone ---- */
+
+int row_state_apply(struct box *b, struct err *err)
+{
+	struct record r;
+
+	if (store_create(b->store, b->id, &b->dir, err) < 0)
+		return -1;
+	b->shared = b->op == OP_CREATE ? shared_create(b->dir, &b->waiting, err) : shared_new(err);
+	if (!b->shared)
+		return -1;
+	return record_of(b, &r, err) < 0 || record_write(b->dir, &r, err) < 0 ? -1 : 0;
+}
+
+void row_state_undo(struct box *b)
+{
+	struct err err;
+
+	if (b->dir < 0)
+		return;
+	if (store_remove(b->store, b->id, b->dir, &err) < 0)
+		log_warn("%s", err.msg);
+	close(fd_take(&b->dir));
+	fd_cleanup(&b->waiting);
+	b->waiting = -1;
+}
+
+int row_join_apply(struct box *b, struct err *err)
+{
+	return nsset_open(&b->ns, b->spec, err);
+}
+
+void row_ns_undo(struct box *b)
+{
+	nsset_finish(&b->ns);
+}
+
+int row_filter_compile_apply(struct box *b, struct err *err)
+{
+	return filter_compile(b->spec->linux_->seccomp, &b->filter, err);
+}
+
+void row_filter_undo(struct box *b)
+{
+	filter_finish(&b->filter);
+}
+
+int row_sources_apply(struct box *b, struct err *err)
+{
+	return mountset_clone_sources(&b->mounts, b->spec, b->bundle, err);
+}
+
+void row_mounts_undo(struct box *b)
+{
+	mountset_finish(&b->mounts);
+}
+
+int row_listen_apply(struct box *b, struct err *err)
+{
+	b->listener = listener_open(b->dir, err);
+	return b->listener < 0 ? -1 : 0;
+}
+
+void row_listen_undo(struct box *b)
+{
+	fd_cleanup(&b->listener);
+	b->listener = -1;
+}
+
+/* ---- the clone ---- */
+
+/*
+ * The first thing the box does.  It dies with the host from here on; a host
+ * that has died already is seen by the baton.  What is the host's alone is
+ * closed: the lock of the state directory would otherwise be held for ever.
+ */
+static int be_born(struct box *b, const int chan[2], struct err *err)
+{
+	b->side = BOX;
+	b->chan = chan[1];
+	close(chan[0]);
+	close(fd_take(&b->dir));
+	close(fd_take(&b->store));
+	if (b->sigfd >= 0)
+		close(fd_take(&b->sigfd));
+	umask(0);
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
+		return err_set(err, errno, "prctl(PR_SET_PDEATHSIG)");
+	return 0;
+}
+
+int row_clone_apply(struct box *b, struct err *err)
+{
+	int chan[2];
+	pid_t pid;
+
+	if (baton_pair(chan, err) < 0)
+		return -1;
+#ifdef BRYO_FAULTS
+	b->host_pidfd = pidfd_open(getpid(), 0);
+#endif
+	pid = nsset_clone(&b->ns, err);
+	if (pid == 0)
+		return be_born(b, chan, err);
+	close(chan[1]);
+	b->chan = chan[0];
+	if (pid < 0)
+		return -1;
+	b->shared->pid = pid;
+	/* The lock is the box's alone from here on. */
+	if (b->waiting >= 0)
+		close(fd_take(&b->waiting));
+	return 0;
+}
+
+void row_clone_undo(struct box *b)
+{
+	nsset_kill(&b->ns);
+	fd_cleanup(&b->chan);
+	b->chan = -1;
+}
+
+bool row_makes_userns(const struct box *b)
+{
+	return b->ns.create & nsset_clone_flags[NS_USER];
+}
+
+int row_idmap_apply(struct box *b, struct err *err)
+{
+	return nsset_map_ids(&b->ns, b->procfd, err);
+}
+
+bool row_wants_idmapped_mounts(const struct box *b)
+{
+	for (size_t i = 0; i < b->mounts.n; i++)
+		if (b->mounts.v[i].opts.idmap)
+			return true;
+	return false;
+}
+
+int row_idmapped_mounts_apply(struct box *b, struct err *err)
+{
+	return mountset_idmap(&b->mounts, &b->ns, err);
+}
+
+/* ---- hooks ---- */
+
+static int run_hooks(struct box *b, const struct spec_hooks *list, const char *name,
+		     enum status status, struct err *err)
+{
+	struct record r;
+
+	if (record_of(b, &r, err) < 0)
+		return -1;
+	r.pid = b->shared->pid;
+	return hooks_run(list, name, &r, status, err);
+}
+
+/* What a row of hooks needs; the status is what runtime.md says at that moment. */
+#define HOOK_ROW(id, list, status)                                                                 \
+	bool row_has_##id(const struct box *b)                                                     \
+	{                                                                                          \
+		return b->spec->hooks && b->spec->hooks->list.n;                                   \
+	}                                                                                          \
+	int row_##id##_apply(struct box *b, struct err *err)                                       \
+	{                                                                                          \
+		return run_hooks(b, &b->spec->hooks->list, #list, status, err);                    \
+	}
+
+HOOK_ROW(prestart, prestart, CREATING)
+HOOK_ROW(create_runtime, createRuntime, CREATING)
+HOOK_ROW(create_container, createContainer, CREATING)
+HOOK_ROW(start_container, startContainer, CREATED)
+HOOK_ROW(poststart, poststart, RUNNING)
+
+/* ---- the end of create ---- */
+
+static int write_pid_file(const char *path, pid_t pid, struct err *err)
+{
+	char text[16];
+	int n = snprintf(text, sizeof(text), "%d", pid);
+	auto_close int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY, 0644);
+
+	if (fd < 0 || fd_write_all(fd, text, (size_t)n) < 0)
+		return err_set(err, errno, "write the pid file %s", path);
+	return 0;
+}
+
+int row_record_apply(struct box *b, struct err *err)
+{
+	struct record r;
+
+	if (record_of(b, &r, err) < 0)
+		return -1;
+	if (process_start_time(b->ns.pid, &r.startTime, NULL) < 0)
+		return err_set(err, errno, "read the start time of the container's process");
+	if (record_write(b->dir, &r, err) < 0)
+		return -1;
+	return b->opt.pid_file ? write_pid_file(b->opt.pid_file, b->ns.pid, err) : 0;
+}
+
+/* A device that was named as pid file is not ours to remove. */
+void row_record_undo(struct box *b)
+{
+	struct stat st;
+
+	if (b->op != OP_START && b->ns.pid && b->opt.pid_file && stat(b->opt.pid_file, &st) == 0 &&
+	    S_ISREG(st.st_mode))
+		unlink(b->opt.pid_file);
+}
