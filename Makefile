@@ -91,3 +91,30 @@ clean:
 	rm -rf build
 
 -include $(OBJ:.o=.d) $(FAULTS:.o=.d)
+
+# ---- what a person runs
+
+# Installs what is missing from the distribution's packages, and says what.
+demo:
+	@sh tests/deps.sh build demo
+	@$(MAKE) --no-print-directory all
+	@sh demo/demo.sh $(B)/bryo
+
+check:
+	@sh tests/deps.sh build check
+	@$(MAKE) --no-print-directory test-programs
+	@BRYO=$(B)/bryo BRYO_TEST=$(B)/bryo-test BRYO_BUILD=$(B) tests/run
+
+bench:
+	@sh tests/deps.sh build bench
+	@$(MAKE) --no-print-directory all
+	@sh bench/run.sh
+
+lint:
+	@sh tests/deps.sh build lint
+	@sh tests/lint/run.sh
+
+install: $(B)/bryo
+	install -D -m 0755 $(B)/bryo $(DESTDIR)$(PREFIX)/bin/bryo
+	set -e; for m in $(MANUALS); do \
+		install -D -m 0644 man/$$m $(DESTDIR)$(MANDIR)/man$${m##*.}/$$m; done

@@ -63,6 +63,7 @@ delete_states() {
 }
 
 tmp=
+states=
 holders=
 running=
 
@@ -79,6 +80,7 @@ cleanup() {
         wait "$pid" 2>/dev/null || true
     done
     [ -z "$tmp" ] || rm -rf -- "$tmp"
+    [ -z "$states" ] || rm -rf -- "$states"
 }
 trap cleanup EXIT
 trap 'cleanup; exit 129' HUP
@@ -87,6 +89,9 @@ trap 'cleanup; exit 143' TERM
 
 tmp=$(mktemp -d)
 chmod 755 "$tmp"
+# The runtimes' --root directories: on a tmpfs, as /run and $XDG_RUNTIME_DIR are on real hosts.
+states=$(mktemp -d -p /dev/shm 2>/dev/null) || states=$(mktemp -d)
+chmod 755 "$states"
 
 # ---- views of the cgroups
 #
@@ -203,9 +208,9 @@ make_bundle() {
     cp "$busybox" "$1/rootfs/bin/busybox"
     ln -s busybox "$1/rootfs/bin/true"
     write_config "$1/config.json" "${2-}"
-    # the runtimes' --root directories
-    mkdir "$1/bryo" "$1/crun" "$1/runc"
-    [ "${2-}" != rootless ] || [ "$me" != 0 ] || chown -R "$uid:$gid" "$1"
+    state=$states/$(basename "$1")
+    mkdir "$state" "$state/bryo" "$state/crun" "$state/runc"
+    [ "${2-}" != rootless ] || [ "$me" != 0 ] || chown -R "$uid:$gid" "$1" "$state"
 }
 
 # ---- contenders
@@ -218,7 +223,7 @@ row() {
 # oci NAME PROGRAM USER VIEW BUNDLE [OPTION]: nothing when the program is absent
 oci() {
     [ -n "$2" ] || return 0
-    row "$1" "$3" "$4" "$2 --root $5/${1%%,*} ${6-} run -b $5 $id"
+    row "$1" "$3" "$4" "$2 --root $states/$(basename "$5")/${1%%,*} ${6-} run -b $5 $id"
 }
 
 # The nearest that bubblewrap has. It mounts less: no sysfs, no masked or read-only paths, no session keyring, and it
@@ -265,7 +270,7 @@ table() {
 # prepare_state NAME PROGRAM VIEW: leave a created container behind for `state` to look at
 prepare_state() {
     [ -n "$2" ] || return 0
-    on="$2 --root $state_bundle/$1"
+    on="$2 --root $states/$(basename "$state_bundle")/$1"
     row "$1" - "$3" "$on delete --force $id-$1" >>"$tmp/delete"
     row "$1" - "$3" "$on create -b $state_bundle $id-$1" >"$tmp/create"
     "$tmp/bench" -n 1 -w 0 "$tmp/create" >/dev/null || return 0

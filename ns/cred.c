@@ -109,18 +109,24 @@ static int set_caps(capset_bits effective, capset_bits permitted, capset_bits in
 	return bad ? -1 : 0;
 }
 
+/* Of those asked, the ones that are in the bounding set. */
+static capset_bits bounded(capset_bits asked)
+{
+	for (cap_value_t c = 0; c <= cred_last_cap(); c++)
+		if ((asked & ((capset_bits)1 << c)) && cap_get_bound(c) != 1)
+			asked &= ~((capset_bits)1 << c);
+	return asked;
+}
+
 int cred_bounding_set(const struct spec_caps *caps, cred_warn_fn *warn, void *arg, struct err *err)
 {
 	static const struct spec_caps none;
-	capset_bits keep, have = 0;
+	capset_bits keep = bits_of(&(caps ? caps : &none)->bounding, "bounding", warn, arg);
 
+	keep = grantable(keep, bounded(keep), "bounding", warn, arg);
+	/* Dropping one that is not there is no error, and cheaper than to ask. */
 	for (cap_value_t c = 0; c <= cred_last_cap(); c++)
-		if (cap_get_bound(c) == 1)
-			have |= (capset_bits)1 << c;
-	keep = bits_of(&(caps ? caps : &none)->bounding, "bounding", warn, arg);
-	keep = grantable(keep, have, "bounding", warn, arg);
-	for (cap_value_t c = 0; c <= cred_last_cap(); c++)
-		if (((have & ~keep) & ((capset_bits)1 << c)) && cap_drop_bound(c) < 0)
+		if (!(keep & ((capset_bits)1 << c)) && cap_drop_bound(c) < 0)
 			return err_at(err, "/process/capabilities/bounding", errno,
 				      "drop capability %d from the bounding set", c);
 	return 0;
@@ -210,19 +216,16 @@ static int raise_ambient(capset_bits bits, struct err *err)
 int cred_capabilities(const struct spec_caps *caps, cred_warn_fn *warn, void *arg, struct err *err)
 {
 	static const struct spec_caps none;
-	capset_bits have = current(CAP_PERMITTED), bound = 0, p, e, i, a;
+	capset_bits have = current(CAP_PERMITTED), p, e, i, a;
 
 	if (!caps)
 		caps = &none;
-	for (cap_value_t c = 0; c <= cred_last_cap(); c++)
-		if (cap_get_bound(c) == 1)
-			bound |= (capset_bits)1 << c;
 	p = grantable(bits_of(&caps->permitted, "permitted", warn, arg), have, "permitted", warn,
 		      arg);
 	e = grantable(bits_of(&caps->effective, "effective", warn, arg), p, "effective", warn, arg);
 	/* capset(2): not more than the bounding set without CAP_SETPCAP. */
-	i = grantable(bits_of(&caps->inheritable, "inheritable", warn, arg), have & bound,
-		      "inheritable", warn, arg);
+	i = bits_of(&caps->inheritable, "inheritable", warn, arg);
+	i = grantable(i, bounded(i & have), "inheritable", warn, arg);
 	/* capabilities(7): ambient ones are permitted and inheritable. */
 	a = grantable(bits_of(&caps->ambient, "ambient", warn, arg), p & i, "ambient", warn, arg);
 	if (set_caps(e, p, i, err) < 0)

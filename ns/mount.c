@@ -304,7 +304,8 @@ static int mount_one(const struct mountset *m, struct mount_entry *e, const stru
 		e->tree = make_tree(e, ns, err);
 	if (e->tree < 0)
 		return -1;
-	if (set_propagation(e->tree, &e->opts) < 0)
+	/* A new file system's mount is private as it is. */
+	if ((e->opts.bind || e->opts.propagation) && set_propagation(e->tree, &e->opts) < 0)
 		return err_at(err, "/options", errno, "set the propagation");
 	if (e->opts.copyup && fill_from_below(e->tree, place, err) < 0)
 		return -1;

@@ -21,8 +21,6 @@ enum side { HOST, BOX };
 
 enum op { OP_RUN, OP_CREATE, OP_START };
 
-#define MAX_STEPS 64
-
 /* What both processes see; see shared.h. */
 struct shared;
 
@@ -56,7 +54,7 @@ struct box {
 
 	struct nsset ns;
 	struct mountset mounts;
-	struct filter filter;
+	struct filter filter; /* the host's; the box has it in `shared` */
 	char **env;
 	char payload[PATH_MAX];
 };

@@ -119,8 +119,7 @@ static int wake(struct found *f, struct err *err)
 
 int cmd_start(struct arguments *a, struct err *err)
 {
-	auto_close int pidfd = -1;
-	enum status status;
+	enum status status = CREATING;
 	struct found f;
 	int bad;
 
@@ -128,7 +127,7 @@ int cmd_start(struct arguments *a, struct err *err)
 		return -1;
 	bad = store_lock(f.store, f.record.id, f.dir, err);
 	if (!bad)
-		bad = record_status(f.dir, &f.record, &status, &pidfd, err);
+		status = record_status(f.dir, &f.record);
 	if (!bad && status != CREATED)
 		bad = err_set(err, 0, "cannot start container \"%s\": it is %s, not created",
 			      f.record.id, status_names[status]);
@@ -165,8 +164,6 @@ static const char *owner_of(int dir, char buf[64])
 
 int cmd_state(struct arguments *a, struct err *err)
 {
-	auto_close int pidfd = -1;
-	enum status status;
 	struct found f;
 	struct json *j;
 	int bad;
@@ -174,10 +171,9 @@ int cmd_state(struct arguments *a, struct err *err)
 	if (container_find(a, a->operands[0], &f, err) < 0)
 		return -1;
 	j = json_new(true);
-	bad = j ? record_status(f.dir, &f.record, &status, &pidfd, err)
-		: err_set(err, ENOMEM, "the state");
+	bad = j ? 0 : err_set(err, ENOMEM, "the state");
 	if (!bad) {
-		record_state(j, &f.record, status, NULL);
+		record_state(j, &f.record, record_status(f.dir, &f.record), NULL);
 		bad = print_json(j, err);
 	}
 	json_free(j);
@@ -201,24 +197,22 @@ static void print_row(const struct record *r, enum status status, const char *ow
 /* A container may go away while we look: it is then not in the list. */
 static void list_one(const struct listing *l, int store, const char *id)
 {
-	auto_close int dir = -1, pidfd = -1;
+	auto_close int dir = -1;
 	struct arena arena = {0};
 	struct record r;
-	enum status status;
 	struct err err;
 	char owner[64];
 
 	if (store_enter(store, id, &dir, &err) < 0)
 		return;
-	if (record_read(dir, id, &arena, &r, &err) < 0 ||
-	    record_status(dir, &r, &status, &pidfd, &err) < 0)
+	if (record_read(dir, id, &arena, &r, &err) < 0)
 		log_warn("%s", err.msg);
 	else if (l->a->quiet)
 		printf("%s\n", id);
 	else if (l->j)
-		record_state(l->j, &r, status, owner_of(dir, owner));
+		record_state(l->j, &r, record_status(dir, &r), owner_of(dir, owner));
 	else
-		print_row(&r, status, owner_of(dir, owner));
+		print_row(&r, record_status(dir, &r), owner_of(dir, owner));
 	arena_finish(&arena);
 }
 
@@ -344,9 +338,9 @@ static int kill_container(const struct arguments *a, const struct found *f, stru
 
 	if (a->n_operands > 1 && parse_signal(a->operands[1], &sig, err) < 0)
 		return -1;
-	if (record_status(f->dir, r, &status, &pidfd, err) < 0)
+	if (record_hold(f->dir, r, &status, &pidfd, err) < 0)
 		return -1;
-	if (pidfd < 0)
+	if (pidfd < 0 || status == CREATING)
 		return err_set(err, 0, "cannot kill container \"%s\": container not running (%s)",
 			       r->id, status_names[status]);
 	if (!a->all || (sig == SIGKILL && r->ownPidNamespace))
@@ -402,7 +396,7 @@ static int delete_container(const struct arguments *a, struct found *f, struct e
 	auto_close int pidfd = -1, again = -1;
 	enum status status;
 
-	if (record_status(f->dir, &f->record, &status, &pidfd, err) < 0)
+	if (record_hold(f->dir, &f->record, &status, &pidfd, err) < 0)
 		return -1;
 	if (status != STOPPED && !a->force)
 		return err_set(err, 0, "cannot delete container \"%s\": it is %s, not stopped", id,
@@ -414,7 +408,7 @@ static int delete_container(const struct arguments *a, struct found *f, struct e
 		return -1;
 	/* A `create` that was under way may have come to its end. */
 	if (record_read(f->dir, id, &f->arena, &f->record, err) < 0 ||
-	    record_status(f->dir, &f->record, &status, &again, err) < 0)
+	    record_hold(f->dir, &f->record, &status, &again, err) < 0)
 		return -1;
 	if (again >= 0 && end_process(again, id, err) < 0)
 		return -1;

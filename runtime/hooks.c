@@ -55,7 +55,7 @@ static _Noreturn void become_hook(const struct spec_hook *h, int in, int out)
 	    dup2(out, STDOUT_FILENO) >= 0 && dup2(out, STDERR_FILENO) >= 0 &&
 	    close_range(3, ~0U, CLOSE_RANGE_CLOEXEC) == 0)
 		execve(h->path, h->args.n ? h->args.v : argv, h->env.v ? h->env.v : none);
-	dprintf(out, "%s", strerror(errno));
+	dprintf(out, "%s", err_describe(errno));
 	_exit(127);
 }
 

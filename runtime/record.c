@@ -16,6 +16,7 @@
 #include "spec/fields.h"
 
 #define RECORD "record"
+#define UNPUBLISHED ".record.new"
 
 const char *const status_names[] = {"creating", "created", "running", "stopped"};
 
@@ -76,6 +77,18 @@ int record_of(const struct box *b, struct record *ret, struct err *err)
 	return 0;
 }
 
+/*
+ * No fsync(): a record that a power cut takes describes a container that the
+ * same power cut took.
+ */
+static int write_file(int dir, const char *text, size_t len)
+{
+	auto_close int fd = openat(dir, UNPUBLISHED,
+				   O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+
+	return fd < 0 ? -1 : fd_write_all(fd, text, len);
+}
+
 int record_write(int dir, const struct record *r, struct err *err)
 {
 	struct json *j = json_new(false);
@@ -87,29 +100,59 @@ int record_write(int dir, const struct record *r, struct err *err)
 		return err_set(err, ENOMEM, "the record of the container");
 	json_write(j, &object_record, r);
 	bad = json_finish(j, &text, &len, err);
-	if (!bad && fd_replace_file(dir, RECORD, 0600, text, len) < 0)
+	if (!bad && write_file(dir, text, len) < 0)
 		bad = err_set(err, errno, "write the record of the container");
 	json_free(j);
 	return bad;
 }
 
+int record_publish(int dir, struct err *err)
+{
+	if (renameat(dir, UNPUBLISHED, dir, RECORD) < 0)
+		return err_set(err, errno, "publish the record of the container");
+	return 0;
+}
+
+static int open_record(int dir, bool *ret_published)
+{
+	int flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
+	int fd = openat(dir, RECORD, flags);
+
+	*ret_published = fd >= 0;
+	if (fd < 0 && errno == ENOENT)
+		fd = openat(dir, UNPUBLISHED, flags);
+	/* Published between the two. */
+	if (fd < 0 && errno == ENOENT) {
+		fd = openat(dir, RECORD, flags);
+		*ret_published = fd >= 0;
+	}
+	return fd;
+}
+
 int record_read(int dir, const char *id, struct arena *a, struct record *ret, struct err *err)
 {
-	auto_close int fd = openat(dir, RECORD, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	bool published;
+	auto_close int fd = open_record(dir, &published);
 	struct err why;
 	char *text;
 	size_t len;
+	int bad;
 
-	*ret = (struct record){0};
-	if (fd < 0 && errno == ENOENT) {
-		ret->id = (char *)id;
+	*ret = (struct record){.id = (char *)id};
+	if (fd < 0 && errno == ENOENT)
 		return 0;
-	}
 	if (fd < 0 || fd_read_all(fd, SPEC_MAX_BYTES, a, &text, &len) < 0)
 		return err_set(err, errno, "read the record of \"%s\"", id);
-	if (json_parse(text, len, &object_record, ret, a, &why) < 0)
+	bad = json_parse(text, len, &object_record, ret, a, &why);
+	/* Half written is half made. */
+	if (bad && !published) {
+		*ret = (struct record){.id = (char *)id};
+		return 0;
+	}
+	if (bad)
 		return err_set(err, 0, "the record of \"%s\" is damaged: %.60s: %.160s", id,
 			       why.ptr, why.msg);
+	ret->isPublished = published;
 	if (strcmp(ret->id, id) != 0)
 		return err_set(err, 0, "the record of \"%s\" is that of another", id);
 	return 0;
@@ -144,26 +187,41 @@ int process_start_time(pid_t pid, uint64_t *ret, bool *ret_zombie)
 	return 0;
 }
 
-int record_status(int dir, const struct record *r, enum status *ret, int *ret_pidfd,
-		  struct err *err)
+/* Does the process of the record still live?  A recycled pid is another's. */
+static bool is_alive(const struct record *r)
 {
 	uint64_t start = 0;
 	bool zombie = false;
-	auto_close int fd = -1;
 
-	*ret_pidfd = -1;
-	*ret = r->pid ? STOPPED : CREATING;
-	if (!r->pid)
-		return 0;
+	return process_start_time((pid_t)r->pid, &start, &zombie) == 0 && !zombie &&
+	       start == r->startTime;
+}
+
+static enum status status_of(int dir, const struct record *r, bool alive)
+{
+	if (!r->isPublished)
+		return CREATING;
+	if (!alive)
+		return STOPPED;
+	return shared_is_waiting(dir) ? CREATED : RUNNING;
+}
+
+enum status record_status(int dir, const struct record *r)
+{
+	return status_of(dir, r, r->pid && is_alive(r));
+}
+
+int record_hold(int dir, const struct record *r, enum status *ret, int *ret_pidfd, struct err *err)
+{
 	/* The handle first: what is checked then cannot change its meaning. */
-	fd = pidfd_open((pid_t)r->pid, 0);
-	if (fd < 0 && errno != ESRCH && errno != EINVAL)
+	auto_close int fd = r->pid ? pidfd_open((pid_t)r->pid, 0) : -1;
+	bool alive;
+
+	if (r->pid && fd < 0 && errno != ESRCH && errno != EINVAL)
 		return err_set(err, errno, "pidfd of process %lld", (long long)r->pid);
-	if (fd < 0 || process_start_time((pid_t)r->pid, &start, &zombie) < 0 || zombie ||
-	    start != r->startTime)
-		return 0;
-	*ret = shared_is_waiting(dir) ? CREATED : RUNNING;
-	*ret_pidfd = fd_take(&fd);
+	alive = fd >= 0 && is_alive(r);
+	*ret = status_of(dir, r, alive);
+	*ret_pidfd = alive ? fd_take(&fd) : -1;
 	return 0;
 }
 

@@ -16,6 +16,7 @@ struct record {
 	int64_t pid;          /* 0 until the container is created */
 	uint64_t startTime;   /* field 22 of /proc/PID/stat: with the pid, an identity */
 	bool ownPidNamespace; /* its end ends all processes of the container */
+	bool isPublished;     /* not in the file: under which name it was found */
 	bool hasProcess;      /* the configuration had /process: it can be started */
 	struct pairs annotations;
 	struct spec_hook_sets *hooks; /* poststart and poststop */
@@ -28,21 +29,31 @@ extern const char *const status_names[];
 /* Describe the box, but for startTime; strings stay those of the box and its arena. */
 int record_of(const struct box *b, struct record *ret, struct err *err);
 
+/*
+ * Write it under a temporary name; record_publish() gives it its own: from then
+ * on the container is created.
+ */
 int record_write(int dir, const struct record *r, struct err *err);
+int record_publish(int dir, struct err *err);
 
 /*
- * Read and check it.  A directory without a record is a container half made:
- * *ret is then empty but for the id.
+ * Read and check it.  One that is not published, or not even written, is that
+ * of a container half made: ret->isPublished is false, and *ret may be empty
+ * but for the id.
  */
 int record_read(int dir, const char *id, struct arena *a, struct record *ret, struct err *err);
 
 /*
- * Is it alive, and does it wait for `start`?  *ret_pidfd refers to its process
- * when it is CREATED or RUNNING, else -1.  The kernel is asked, not the record:
- * a recycled pid is no container, and see shared.h.
+ * Is it alive, and does it wait for `start`?  The kernel is asked, not the
+ * record: a recycled pid is no container, and see shared.h.
  */
-int record_status(int dir, const struct record *r, enum status *ret, int *ret_pidfd,
-		  struct err *err);
+enum status record_status(int dir, const struct record *r);
+
+/*
+ * The same, for who means to signal it: *ret_pidfd refers to its process while
+ * that lives (CREATING too, as soon as it is known), else it is -1.
+ */
+int record_hold(int dir, const struct record *r, enum status *ret, int *ret_pidfd, struct err *err);
 
 /* Start time of a process; -1 and errno.  *ret_zombie may be NULL. */
 int process_start_time(pid_t pid, uint64_t *ret, bool *ret_zombie);

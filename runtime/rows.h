@@ -21,6 +21,7 @@ bool row_makes_userns(const struct box *b);
 int row_idmap_apply(struct box *b, struct err *err);
 bool row_wants_idmapped_mounts(const struct box *b);
 int row_idmapped_mounts_apply(struct box *b, struct err *err);
+int row_identify_apply(struct box *b, struct err *err);
 int row_record_apply(struct box *b, struct err *err);
 void row_record_undo(struct box *b);
 

@@ -229,7 +229,12 @@ static bool has_late_filter(const struct box *b)
 
 static int filter_apply(struct box *b, struct err *err)
 {
-	return filter_install(&b->filter, err);
+	struct filter f = {.insns = b->shared->filter};
+
+	shared_await_filter(b->shared);
+	f.n = b->shared->filter_len;
+	f.flags = b->shared->filter_flags;
+	return filter_install(&f, err);
 }
 
 static bool has_rlimits(const struct box *b)
@@ -341,104 +346,111 @@ static int exec_apply(struct box *b, struct err *err)
 
 const struct step steps[] = {
 	/* First: it claims the id, and its undo is the last. */
-	{"state", HOST, NULL, NULL, row_state_apply, row_state_undo, false},
+	{"state", HOST, NULL, NULL, row_state_apply, row_state_undo, false, false},
 	/* Before the clone, which joins them; a wrong handle is seen with nothing made. */
-	{"join", HOST, "/linux/namespaces", NULL, row_join_apply, row_ns_undo, false},
+	{"join", HOST, "/linux/namespaces", NULL, row_join_apply, row_ns_undo, false, false},
 	/*
 	 * A caller with privilege clones what comes from the host in the host's
 	 * own mount namespace: ids of the container may not reach it.
 	 */
-	{"sources", HOST, "/mounts", is_privileged, row_sources_apply, row_mounts_undo, false},
-	/* Errors of the profile come early, and the box inherits the program. */
-	{"filter-compile", HOST, "/linux/seccomp", has_filter, row_filter_compile_apply,
-	 row_filter_undo, false},
+	{"sources", HOST, "/mounts", is_privileged, row_sources_apply, row_mounts_undo, false,
+	 false},
 	/* The socket is inherited by the box, and there before anyone can call. */
-	{"listen", HOST, NULL, waits_for_start, row_listen_apply, row_listen_undo, false},
+	{"listen", HOST, NULL, waits_for_start, row_listen_apply, row_listen_undo, false, false},
 	/* One clone3 with every new namespace: there is no half-made container. */
-	{"clone", HOST, "/linux/namespaces", NULL, row_clone_apply, row_clone_undo, false},
+	{"clone", HOST, "/linux/namespaces", NULL, row_clone_apply, row_clone_undo, false, false},
 	/* Before the box acts: without a map it is nobody. */
-	{"idmap", HOST, "/linux/uidMappings", row_makes_userns, row_idmap_apply, NULL, false},
+	{"idmap", HOST, "/linux/uidMappings", row_makes_userns, row_idmap_apply, NULL, false,
+	 false},
 	/* Needs the maps written, and mounts that are still detached. */
 	{"idmapped-mounts", HOST, "/mounts", row_wants_idmapped_mounts, row_idmapped_mounts_apply,
-	 NULL, false},
+	 NULL, false, false},
+	/* Reading /proc and writing a file: time that the box need not wait for. */
+	{"identify", HOST, "/annotations", NULL, row_identify_apply, NULL, true, false},
+	/* Likewise; an engine's profile takes as long as the mounts. */
+	{"filter-compile", HOST, "/linux/seccomp", has_filter, row_filter_compile_apply,
+	 row_filter_undo, true, false},
 	/* As the caller still, not as root: the caller's ids reach the sources. */
-	{"box-sources", BOX, "/mounts", is_unprivileged, row_sources_apply, NULL, false},
+	{"box-sources", BOX, "/mounts", is_unprivileged, row_sources_apply, NULL, false, false},
 	/* The files of /proc/self are ours only while the process is dumpable. */
-	{"time-offsets", BOX, "/linux/timeOffsets", makes_timens, time_apply, NULL, false},
-	{"oom-score", BOX, "/process/oomScoreAdj", has_oom_score, oom_score_apply, NULL, false},
+	{"time-offsets", BOX, "/linux/timeOffsets", makes_timens, time_apply, NULL, false, false},
+	{"oom-score", BOX, "/process/oomScoreAdj", has_oom_score, oom_score_apply, NULL, false,
+	 false},
 	/* From here on what the box makes belongs to the container's root. */
-	{"become-root", BOX, NULL, NULL, become_root_apply, NULL, false},
-	{"loopback", BOX, "/linux/namespaces", makes_netns, loopback_apply, NULL, false},
-	{"hostname", BOX, "/hostname", has_hostname, hostname_apply, NULL, false},
-	{"domainname", BOX, "/domainname", has_domainname, domainname_apply, NULL, false},
+	{"become-root", BOX, NULL, NULL, become_root_apply, NULL, false, false},
+	{"loopback", BOX, "/linux/namespaces", makes_netns, loopback_apply, NULL, false, false},
+	{"hostname", BOX, "/hostname", has_hostname, hostname_apply, NULL, false, false},
+	{"domainname", BOX, "/domainname", has_domainname, domainname_apply, NULL, false, false},
 	/* Before /proc/sys is covered; through the host's procfs, which the image cannot forge. */
-	{"sysctl", BOX, "/linux/sysctl", has_sysctl, sysctl_apply, NULL, false},
+	{"sysctl", BOX, "/linux/sysctl", has_sysctl, sysctl_apply, NULL, false, false},
 	/* Before the first mount: none may appear in the host's table. */
-	{"propagation", BOX, "/linux/rootfsPropagation", NULL, propagation_apply, NULL, false},
-	{"rootfs", BOX, "/root/path", NULL, rootfs_apply, NULL, false},
+	{"propagation", BOX, "/linux/rootfsPropagation", NULL, propagation_apply, NULL, false,
+	 false},
+	{"rootfs", BOX, "/root/path", NULL, rootfs_apply, NULL, false, false},
 	/* In listed order, beneath the rootfs. */
-	{"mounts", BOX, "/mounts", has_mounts, mounts_apply, NULL, false},
+	{"mounts", BOX, "/mounts", has_mounts, mounts_apply, NULL, false, false},
 	/* On the /dev that the mounts have made. */
-	{"devices", BOX, "/linux/devices", NULL, devices_apply, NULL, false},
+	{"devices", BOX, "/linux/devices", NULL, devices_apply, NULL, false, false},
 	/* Links are made where their target exists after the mounts. */
-	{"dev-links", BOX, NULL, NULL, dev_links_apply, NULL, false},
+	{"dev-links", BOX, NULL, NULL, dev_links_apply, NULL, false, false},
 	/* While the root can be written still. */
-	{"cwd-dir", BOX, "/process/cwd", has_process, cwd_dir_apply, NULL, false},
+	{"cwd-dir", BOX, "/process/cwd", has_process, cwd_dir_apply, NULL, false, false},
 	/* After the mounts and before the pivot, as config.md says of each. */
-	{"prestart", HOST, "/hooks/prestart", row_has_prestart, row_prestart_apply, NULL, false},
+	{"prestart", HOST, "/hooks/prestart", row_has_prestart, row_prestart_apply, NULL, false,
+	 false},
 	{"create-runtime", HOST, "/hooks/createRuntime", row_has_create_runtime,
-	 row_create_runtime_apply, NULL, false},
+	 row_create_runtime_apply, NULL, false, false},
 	{"create-container", BOX, "/hooks/createContainer", row_has_create_container,
-	 row_create_container_apply, NULL, false},
+	 row_create_container_apply, NULL, false, false},
 	/* Everything of the host's that is needed has been opened or cloned. */
-	{"pivot", BOX, "/root/path", NULL, pivot_apply, NULL, false},
+	{"pivot", BOX, "/root/path", NULL, pivot_apply, NULL, false, false},
 	/* After all mounts: a later one could uncover what is masked. */
 	{"masked-paths", BOX, "/linux/maskedPaths", has_masked_paths, masked_paths_apply, NULL,
-	 false},
+	 false, false},
 	{"readonly-paths", BOX, "/linux/readonlyPaths", has_readonly_paths, readonly_paths_apply,
-	 NULL, false},
+	 NULL, false, false},
 	/* Last of the mounts: those above may have to make their places. */
 	{"readonly-root", BOX, "/root/readonly", has_readonly_root, readonly_root_apply, NULL,
-	 false},
-	{"keyring", BOX, NULL, wants_keyring, keyring_apply, NULL, false},
-	{"session", BOX, NULL, NULL, session_apply, NULL, false},
+	 false, false},
+	{"keyring", BOX, NULL, wants_keyring, keyring_apply, NULL, false, false},
+	{"session", BOX, NULL, NULL, session_apply, NULL, false, false},
 	/* Dropping from the bounding set needs CAP_SETPCAP, which goes below. */
 	{"bounding-set", BOX, "/process/capabilities/bounding", has_process, bounding_set_apply,
-	 NULL, false},
+	 NULL, false, false},
 	/* Without no_new_privs it needs CAP_SYS_ADMIN, so it comes before the user. */
-	{"early-filter", BOX, "/linux/seccomp", has_early_filter, filter_apply, NULL, false},
+	{"early-filter", BOX, "/linux/seccomp", has_early_filter, filter_apply, NULL, false, false},
 	/* Late, since NOFILE, NPROC and FSIZE would hit rows above; before raising needs a
 	   privilege that is gone. */
-	{"rlimits", BOX, "/process/rlimits", has_rlimits, rlimits_apply, NULL, false},
-	{"user", BOX, "/process/user", has_process, user_apply, NULL, false},
-	{"umask", BOX, "/process/user/umask", has_process, umask_apply, NULL, false},
+	{"rlimits", BOX, "/process/rlimits", has_rlimits, rlimits_apply, NULL, false, false},
+	{"user", BOX, "/process/user", has_process, user_apply, NULL, false, false},
+	{"umask", BOX, "/process/user/umask", has_process, umask_apply, NULL, false, false},
 	/* As the user, with the capabilities of the container's root still. */
-	{"cwd", BOX, "/process/cwd", has_process, cwd_apply, NULL, false},
+	{"cwd", BOX, "/process/cwd", has_process, cwd_apply, NULL, false, false},
 	{"no-new-privs", BOX, "/process/noNewPrivileges", has_no_new_privs, no_new_privs_apply,
-	 NULL, false},
+	 NULL, false, false},
 	/* The last privilege goes. */
-	{"capabilities", BOX, "/process/capabilities", has_process, capabilities_apply, NULL,
+	{"capabilities", BOX, "/process/capabilities", has_process, capabilities_apply, NULL, false,
 	 false},
 	/* With the ids, the capabilities and the cwd that it will have. */
-	{"payload", BOX, "/process/args", has_process, payload_apply, NULL, false},
+	{"payload", BOX, "/process/args", has_process, payload_apply, NULL, false, false},
 	/* Before the host may go: its death would kill the box. */
-	{"outlive", BOX, NULL, outlives_host, outlive_apply, NULL, false},
+	{"outlive", BOX, NULL, outlives_host, outlive_apply, NULL, false, false},
 	/* The end of `create`: whatever can fail before `start` has failed. */
-	{"record", HOST, "/annotations", NULL, row_record_apply, row_record_undo, false},
-	{"wait-start", BOX, NULL, waits_for_start, wait_start_apply, NULL, false},
+	{"record", HOST, "/annotations", NULL, row_record_apply, row_record_undo, false, false},
+	{"wait-start", BOX, NULL, waits_for_start, wait_start_apply, NULL, false, false},
 	{"start-container", BOX, "/hooks/startContainer", row_has_start_container,
-	 row_start_container_apply, NULL, false},
+	 row_start_container_apply, NULL, false, false},
 	/* Not earlier: SIGPIPE and SIGXFSZ are ignored by the rows above. */
-	{"signals", BOX, NULL, NULL, signals_apply, NULL, false},
+	{"signals", BOX, NULL, NULL, signals_apply, NULL, false, false},
 	/* Nothing may open a descriptor after it. */
-	{"fds", BOX, NULL, NULL, fds_apply, NULL, false},
+	{"fds", BOX, NULL, NULL, fds_apply, NULL, false, false},
 	/* The filter may forbid to send anything. */
-	{"ready", BOX, NULL, NULL, ready_apply, NULL, false},
+	{"ready", BOX, NULL, NULL, ready_apply, NULL, false, false},
 	/* Last, so that it need not allow what the rows above do. */
-	{"filter", BOX, "/linux/seccomp", has_late_filter, filter_apply, NULL, false},
-	{"exec", BOX, "/process/args", NULL, exec_apply, NULL, false},
+	{"filter", BOX, "/linux/seccomp", has_late_filter, filter_apply, NULL, false, false},
+	{"exec", BOX, "/process/args", NULL, exec_apply, NULL, false, false},
 	/* The payload has been executed; `start` has not returned yet. */
-	{"poststart", HOST, "/hooks/poststart", row_has_poststart, row_poststart_apply, NULL,
+	{"poststart", HOST, "/hooks/poststart", row_has_poststart, row_poststart_apply, NULL, false,
 	 false},
 };
 

@@ -3,8 +3,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/futex.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "runtime/base/fd.h"
@@ -55,6 +57,19 @@ struct shared *shared_open(int dir, struct err *err)
 		return map(fd, err);
 	err_set(err, 0, "the file shared with the container is missing or damaged");
 	return NULL;
+}
+
+void shared_filter_ready(struct shared *s)
+{
+	__atomic_store_n(&s->filter_ready, 1, __ATOMIC_RELEASE);
+	syscall(SYS_futex, &s->filter_ready, FUTEX_WAKE, 1, NULL, NULL, 0);
+}
+
+void shared_await_filter(const struct shared *s)
+{
+	/* A host that fails or dies meanwhile takes the box with it. */
+	while (!__atomic_load_n(&s->filter_ready, __ATOMIC_ACQUIRE))
+		syscall(SYS_futex, &s->filter_ready, FUTEX_WAIT, 0, NULL, NULL, 0);
 }
 
 bool shared_is_waiting(int dir)

@@ -11,7 +11,11 @@
 #ifndef BRYO_RUNTIME_SHARED_H
 #define BRYO_RUNTIME_SHARED_H
 
+#include <linux/bpf_common.h>
+#include <linux/filter.h>
 #include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "runtime/base/err.h"
@@ -26,6 +30,11 @@ struct shared {
 	struct {
 		long long start, end; /* CLOCK_MONOTONIC, ns; 0: not run */
 	} rows[MAX_STEPS];
+	/* The filter, compiled by the host while the box is at its rows. */
+	uint32_t filter_ready;
+	unsigned int filter_flags;
+	size_t filter_len;
+	struct sock_filter filter[BPF_MAXINSNS];
 };
 
 /* Memory for a container that nobody will start: `run`.  NULL and err. */
@@ -39,6 +48,10 @@ struct shared *shared_create(int dir, int *ret_lock, struct err *err);
 
 /* The file of a created container. */
 struct shared *shared_open(int dir, struct err *err);
+
+/* The host has written the filter; the box waits until it has (futex(2)). */
+void shared_filter_ready(struct shared *s);
+void shared_await_filter(const struct shared *s);
 
 /* Does the container wait for `start`? */
 bool shared_is_waiting(int dir);

@@ -16,6 +16,12 @@ struct step {
 	bool (*wanted)(const struct box *);
 	int (*apply)(struct box *, struct err *);
 	void (*undo)(struct box *); /* HOST rows only; idempotent */
+	/*
+	 * HOST only: runs while the box goes on with its rows, which have been
+	 * handed the baton already.  A row of the box that is always wanted must
+	 * follow, and what needs the result must wait for it.
+	 */
+	bool beside;
 	bool soft; /* a failure is a warning only: the row cites the text that allows it */
 };
 

@@ -168,9 +168,15 @@ static DIR *open_stream(int dir)
 
 int store_remove(int store, const char *id, int dir, struct err *err)
 {
-	DIR *d = open_stream(dir);
 	struct dirent *e;
+	DIR *d;
 
+	/* Mostly there is nothing else. */
+	unlinkat(dir, "record", 0);
+	unlinkat(dir, "shared", 0);
+	if (unlinkat(store, id, AT_REMOVEDIR) == 0)
+		return 0;
+	d = open_stream(dir);
 	while (d && (e = readdir(d)))
 		if (e->d_type != DT_DIR)
 			unlinkat(dir, e->d_name, 0);

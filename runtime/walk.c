@@ -107,7 +107,7 @@ static _Noreturn void walk_box(struct box *b, size_t first)
 	for (size_t i = first; i < n_steps; i++) {
 		const struct step *s = &steps[i];
 
-		if (s->wanted && !s->wanted(b))
+		if (s->beside || (s->wanted && !s->wanted(b)))
 			continue;
 		if (s->side == HOST && turn == BOX && baton_send(b->chan, BATON) < 0)
 			_exit(EXIT_BRYO);
@@ -163,11 +163,12 @@ static int walk_host(struct box *b, size_t first, struct err *err)
 
 		if (s->wanted && !s->wanted(b))
 			continue;
-		if (s->side == BOX && turn == HOST && baton_send(b->chan, BATON) < 0)
+		if ((s->side == BOX || s->beside) && turn == HOST && baton_send(b->chan, BATON) < 0)
 			return baton_await_box(b, BATON_READY, err);
-		if (s->side == HOST && turn == BOX && baton_await_box(b, BATON, err) < 0)
+		if (s->side == HOST && !s->beside && turn == BOX &&
+		    baton_await_box(b, BATON, err) < 0)
 			return -1;
-		turn = s->side;
+		turn = s->beside ? BOX : s->side;
 		/* `create` ends where the box begins to wait. */
 		if (i == wait)
 			return 0;

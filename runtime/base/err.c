@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "runtime/base/err.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -52,18 +53,43 @@ int err_hint(struct err *e, const char *fmt, ...)
 	return -1;
 }
 
+/* Bytes of the UTF-8 character at s; 0 when it is none, or cut off. */
+static size_t utf8_length(const unsigned char *s)
+{
+	size_t n = s[0] < 0x80 ? 1 : s[0] >= 0xf0 ? 4 : s[0] >= 0xe0 ? 3 : s[0] >= 0xc2 ? 2 : 0;
+
+	for (size_t i = 1; i < n; i++)
+		if ((s[i] & 0xc0) != 0x80)
+			return 0;
+	return n;
+}
+
 /* Appends s to the text that ends at *pos, escaping what could forge lines. */
 static void put(char *buf, size_t size, size_t *pos, const char *s)
 {
-	for (; *s && *pos + 5 < size; s++) {
+	while (*s && *pos + 5 < size) {
+		size_t n = utf8_length((const unsigned char *)s);
 		unsigned char c = (unsigned char)*s;
 
-		if (c < 0x20 || c == 0x7f)
+		if (!n || c < 0x20 || c == 0x7f) {
 			*pos += (size_t)snprintf(buf + *pos, size - *pos, "\\x%02x", c);
-		else
-			buf[(*pos)++] = (char)c;
+			s++;
+			continue;
+		}
+		memcpy(buf + *pos, s, n);
+		*pos += n;
+		s += n;
 	}
 	buf[*pos] = '\0';
+}
+
+/*
+ * podman takes the C library's words for ENOENT as those of a payload that is
+ * not there, and exits with 127 whatever was missing.  Only payload.c says them.
+ */
+const char *err_describe(int num)
+{
+	return num == ENOENT ? "not found" : strerror(num);
 }
 
 void err_format(const struct err *e, char *buf, size_t size)
@@ -82,7 +108,7 @@ void err_format(const struct err *e, char *buf, size_t size)
 	put(buf, size, &pos, e->msg);
 	if (e->num) {
 		put(buf, size, &pos, ": ");
-		put(buf, size, &pos, strerror(e->num));
+		put(buf, size, &pos, err_describe(e->num));
 	}
 	if (e->hint[0]) {
 		put(buf, size, &pos, " (");

@@ -54,6 +54,9 @@ int err_hint(struct err *e, const char *fmt, ...) __attribute__((format(printf, 
  */
 void err_format(const struct err *e, char *buf, size_t size);
 
+/* strerror(3), but for ENOENT: see err.c. */
+const char *err_describe(int num);
+
 /*
  * Append a key to a JSON pointer, escaped as RFC 6901 wants (~0, ~1); cut off
  * silently at `size`.

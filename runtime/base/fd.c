@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -81,36 +80,4 @@ int fd_read_all(int fd, size_t max, struct arena *a, char **ret_buf, size_t *ret
 	*ret_buf = buf;
 	*ret_len = len;
 	return 0;
-}
-
-/* Close what was written; a full disk may be reported only here. */
-static int write_and_close(int fd, const void *buf, size_t len)
-{
-	int bad = fd_write_all(fd, buf, len), saved = errno;
-
-	if (close(fd) < 0 && !bad)
-		return -1;
-	errno = saved;
-	return bad;
-}
-
-int fd_replace_file(int dirfd, const char *name, mode_t mode, const void *buf, size_t len)
-{
-	char tmp[256];
-	int fd, saved;
-
-	snprintf(tmp, sizeof(tmp), ".%s.new", name);
-	fd = openat(dirfd, tmp, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, mode);
-	if (fd < 0)
-		return -1;
-	/*
-	 * No fsync(): a record that a power cut takes describes a container that
-	 * the same power cut took.
-	 */
-	if (write_and_close(fd, buf, len) == 0 && renameat(dirfd, tmp, dirfd, name) == 0)
-		return 0;
-	saved = errno;
-	unlinkat(dirfd, tmp, 0);
-	errno = saved;
-	return -1;
 }

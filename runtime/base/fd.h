@@ -42,10 +42,4 @@ int fd_write_all(int fd, const void *buf, size_t len);
  */
 int fd_read_all(int fd, size_t max, struct arena *a, char **ret_buf, size_t *ret_len);
 
-/*
- * Replace dirfd/name by the given bytes: written to a temporary name in the
- * same directory, then renamed.  0, or -1 and errno with the old file as it was.
- */
-int fd_replace_file(int dirfd, const char *name, mode_t mode, const void *buf, size_t len);
-
 #endif

@@ -53,6 +53,25 @@ static void test_undo(void)
 	check(true, "rows of the box have no undo", "");
 }
 
+/* See struct step: a row of the box that is always wanted takes the baton. */
+static void test_beside(void)
+{
+	for (size_t i = 0; i < n_steps; i++) {
+		size_t k = i + 1;
+
+		if (!steps[i].beside)
+			continue;
+		while (k < n_steps &&
+		       (steps[k].beside || (steps[k].side == BOX && steps[k].wanted)))
+			k++;
+		if (steps[i].side != HOST || k == n_steps || steps[k].side != BOX) {
+			check(false, "a row of the box follows those beside it", steps[i].name);
+			return;
+		}
+	}
+	check(true, "a row of the box follows those beside it", "");
+}
+
 static void test_names(void)
 {
 	const char *bad = "";
@@ -128,6 +147,7 @@ int main(void)
 {
 	test_soft();
 	test_undo();
+	test_beside();
 	test_names();
 	test_fields();
 	test_pointers();
