@@ -321,7 +321,9 @@ int cred_cwd(const char *cwd, struct err *err)
 	 * Trust boundary: a directory outside the root has no path here, and the
 	 * system call says "(unreachable)".
 	 */
-	if (syscall(SYS_getcwd, where, sizeof(where)) < 0 || where[0] != '/')
+	if (syscall(SYS_getcwd, where, sizeof(where)) < 0)
+		return err_at(err, "/process/cwd", errno, "getcwd in %s", cwd);
+	if (where[0] != '/')
 		return err_at(err, "/process/cwd", 0, "%s is outside the container", cwd);
 	return 0;
 }

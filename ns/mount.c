@@ -259,7 +259,7 @@ static int set_attrs(int tree, const struct mount_opts *o, struct err *err)
  */
 static void protect_cgroup(struct mount_entry *e, const struct nsset *ns)
 {
-	if (!strcmp(e->fstype, "cgroup2") && !nsset_private(ns, NS_CGROUP))
+	if (e->fstype && !strcmp(e->fstype, "cgroup2") && !nsset_private(ns, NS_CGROUP))
 		e->opts.one.set |= MOUNT_ATTR_RDONLY;
 }
 

@@ -48,7 +48,10 @@ struct box {
 	int chan;     /* the baton: to the other process */
 	int sigfd;    /* signals that end the host while it waits; -1 */
 	int procfd;
-	int host_pidfd; /* fault injection only */
+	/* For the test build, see faults.h: a pipe to who kills the host, and its pidfd. */
+	struct {
+		int killer, host;
+	} faults;
 	struct shared *shared;
 	mode_t umask; /* the caller's */
 

@@ -31,9 +31,14 @@ int container_find(const struct arguments *a, const char *id, struct found *ret,
 
 	if (!bad) {
 		bad = store_open(a->root, false, &f.store, err);
-		/* No store yet: no container either, and callers look for the words. */
-		if (bad && err->num == ENOENT)
+		/*
+		 * No store of the caller's: no container either, and callers look for
+		 * the words.
+		 */
+		if (bad && (err->num == ENOENT || (err->num == EACCES && !a->root))) {
 			err_set(err, 0, "container \"%s\" does not exist", id);
+			err_hint(err, "no state directory: see XDG_RUNTIME_DIR and --root");
+		}
 	}
 	if (!bad)
 		bad = store_enter(f.store, id, &f.dir, err);

@@ -5,7 +5,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -13,6 +12,7 @@
 #include "runtime/base/fd.h"
 #include "runtime/base/log.h"
 #include "runtime/baton.h"
+#include "runtime/faults.h"
 #include "runtime/hooks.h"
 #include "runtime/listener.h"
 #include "runtime/record.h"
@@ -122,9 +122,7 @@ int row_clone_apply(struct box *b, struct err *err)
 
 	if (baton_pair(chan, err) < 0)
 		return -1;
-#ifdef BRYO_FAULTS
-	b->host_pidfd = pidfd_open(getpid(), 0);
-#endif
+	faults_prepare(b);
 	pid = nsset_clone(&b->ns, err);
 	if (pid == 0)
 		return be_born(b, chan, err);

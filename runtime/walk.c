@@ -12,13 +12,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "runtime/base/fd.h"
 #include "runtime/base/log.h"
 #include "runtime/baton.h"
+#include "runtime/faults.h"
 #include "runtime/shared.h"
 #include "runtime/steps.h"
 #include "spec/json.h"
@@ -39,27 +39,6 @@ static long long now_ns(void)
 	return t.tv_sec * 1000000000LL + t.tv_nsec;
 }
 
-#ifdef BRYO_FAULTS
-/* Test builds: take a row away, make it fail, or kill the host before it. */
-static bool named(const char *variable, const struct step *s)
-{
-	const char *name = getenv(variable);
-
-	return name && !strcmp(name, s->name);
-}
-
-static bool inject(const struct box *b, const struct step *s, int *ret, struct err *err)
-{
-	if (named("BRYO_KILL", s)) {
-		if (b->side == HOST)
-			raise(SIGKILL);
-		syscall(SYS_pidfd_send_signal, b->host_pidfd, SIGKILL, NULL, 0);
-	}
-	*ret = named("BRYO_FAIL", s) ? err_set(err, EIO, "injected") : 0;
-	return *ret || named("BRYO_SKIP", s);
-}
-#endif
-
 /* One row on its own side. */
 static int run_row(struct box *b, size_t i, struct err *err)
 {
@@ -70,12 +49,8 @@ static int run_row(struct box *b, size_t i, struct err *err)
 	/* The row that execs does not come back, the first has no memory yet. */
 	if (b->shared)
 		b->shared->rows[i].start = start;
-#ifdef BRYO_FAULTS
-	if (!inject(b, s, &bad, err))
+	if (!faults_inject(b, s->name, &bad, err))
 		bad = s->apply(b, err);
-#else
-	bad = s->apply(b, err);
-#endif
 	if (b->shared) {
 		b->shared->rows[i].start = start;
 		b->shared->rows[i].end = now_ns();

@@ -18,7 +18,8 @@ MARK = "payload-ran"
 #: Rows whose failure is only a warning (the column `soft` of the table).
 SOFT = ()
 #: Rows that have something to do only with configs which the sweep has not.
-UNUSED = {"terminal", "netdev", "overlay", "label-choose", "exec-label"}
+UNUSED = {"terminal", "netdev", "overlay", "label-choose", "exec-label", "join",
+          "idmapped-mounts"}
 
 
 def prepare(case):
@@ -26,7 +27,7 @@ def prepare(case):
     rich(case)
     case.process["noNewPrivileges"] = True
     case.process["args"] = ["/probe", "echo", MARK]
-    if any("hook" in row.name for row in try_rows()):
+    if any(row.name == "prestart" for row in try_rows()):
         case.config["hooks"] = {name: [{"path": "/bin/true"}] for name in (
             "prestart", "createRuntime", "createContainer", "startContainer",
             "poststart", "poststop")}
@@ -104,6 +105,7 @@ def kill_run(mode, row):
         plan(case, row)
         result = case.run(None, env={"BRYO_KILL": row.name})
         if result.rc == 0:
+            check(not is_planned(case, row), "the runtime was not killed: %s", result)
             return False
         equal(result.rc, -signal.SIGKILL, "exit status")
         recover(case)
@@ -126,9 +128,9 @@ def kill_create(mode, row):
         hook = {"BRYO_KILL": row.name}
         result = case.create(None, expect=False, env=hook)
         if result.rc == 0:
+            # The row belongs to `start`, if to anything; the box has the hook's
+            # environment from `create`, and may have no host to kill.
             result = case.call("start", case.id(), env=hook)
-            check(result.rc in (0, -signal.SIGKILL) or "stopped" in result.err or
-                  result.rc > 0, "%s", result)
             if result.rc == 0:
                 wait_until(lambda: case.state()["status"] == "stopped", what="end")
             case.delete()

@@ -126,23 +126,21 @@ def p2_mounts_over_proc(mode):
             equal(file.read(), "", "what was written to the fake attribute")
 
 
-def race(case, canary, what, first, second, check_run=None):
+def race(case, canary, what, first, second):
+    # Without the race it must work, or the refusals below prove nothing.
+    before = attempt(case, canary, what + ", no race")
+    check(before.rc == 0, "%s: not even without the race: %s", what, before)
     with Racer(first, second):
-        ran = 0
         for number in range(races()):
-            result = attempt(case, canary, what, suffix="r%d" % number)
-            ran += result.rc == 0
-            if check_run:
-                check_run(result)
-    return ran
+            attempt(case, canary, what, suffix="r%d" % number)
 
 
 @test(*MODES)
 def p3_race_at_a_mount_point(mode):
-    """P3: /proc and /sys swapped with a link to the canary while it is made."""
-    with Case(mode) as case:
-        canary = Canary(case)
-        for place in ("/proc", "/work"):
+    """P3: a mount point swapped with a link to the canary while it is used."""
+    for place in ("/proc", "/work"):
+        with Case(mode) as case:
+            canary = Canary(case)
             twin = case.bundle.inside(place + "-twin")
             os.symlink(canary.path, twin)
             if place == "/work":
@@ -158,6 +156,8 @@ def p4_race_at_a_bind_destination(mode):
         canary = Canary(case)
         volume = case.make_dir("volume", 0o777)
         os.makedirs(os.path.join(volume, "a"))
+        if os.geteuid() == 0:
+            bundle.chown_tree(volume, case.who.host_uid(0), case.who.host_gid(0))
         os.symlink("../" * 40 + canary.path.lstrip("/"), os.path.join(volume, "b"))
         os.mkdir(case.bundle.inside("/vol"))
         case.config["mounts"] += [

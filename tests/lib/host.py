@@ -43,7 +43,10 @@ def isolate(keep=()):
         return
     if proc.LIBC.unshare(CLONE_NEWNS) != 0:
         return
+    # Away from the host's peer groups, and into groups of our own: as under
+    # systemd, a runtime that forgets to make its mounts private leaks them.
     _mount(None, "/", None, MS_REC | MS_PRIVATE)
+    _mount(None, "/", None, MS_REC | MS_SHARED)
     for path in ("/tmp", "/dev/shm"):
         if os.path.isdir(path) and not any(k.startswith(path + "/") for k in keep):
             _mount("bryo-tests", path, "tmpfs", 0, "mode=1777")
@@ -60,7 +63,43 @@ def show_cgroup2():
 def cgroup2_view():
     """The same for one child only, as its preexec_fn."""
     proc.LIBC.unshare(CLONE_NEWNS)
+    _mount(None, "/", None, MS_REC | MS_PRIVATE)
     show_cgroup2()
+
+
+def sacrifice(func):
+    """Call func() in a child whose mount namespace may be ruined.
+
+    All of its mounts are shared, among themselves.  Returns what differs in
+    its mount table afterwards; the file is open before, since /proc may go.
+    """
+    ours, theirs = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os.write(theirs, "\n".join(_sacrificed(func)).encode()[:4096])
+        finally:
+            os._exit(0)
+    os.close(theirs)
+    with os.fdopen(ours, "rb") as pipe:
+        text = pipe.read().decode()
+    os.waitpid(pid, 0)
+    return text.splitlines()
+
+
+def _sacrificed(func):
+    proc.LIBC.unshare(CLONE_NEWNS)
+    _mount(None, "/", None, MS_REC | MS_PRIVATE)
+    _mount(None, "/", None, MS_REC | MS_SHARED)
+    with open("/proc/self/mountinfo") as table:
+        before = table.read().splitlines()
+        try:
+            func()
+        except (check.Failed, OSError) as why:
+            return ["the call failed: %s" % check.one_line(why)]
+        table.seek(0)
+        after = table.read().splitlines()
+    return sorted(set(before) ^ set(after))
 
 
 def keyctl(*args):

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "runtime/faults.h"
+
+#ifdef BRYO_FAULTS
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/pidfd.h>
+#include <unistd.h>
+
+static bool named(const char *variable, const char *row)
+{
+	const char *name = getenv(variable);
+
+	return name && !strcmp(name, row);
+}
+
+/*
+ * The box may be in a pid namespace from which the host cannot be signalled; a
+ * process beside the host does it at the box's word.
+ */
+void faults_prepare(struct box *b)
+{
+	pid_t host = getpid();
+	int fds[2];
+	char c;
+
+	if (!getenv("BRYO_KILL") || pipe2(fds, O_CLOEXEC) < 0)
+		return;
+	b->faults.host = pidfd_open(host, 0);
+	b->faults.killer = fds[1];
+	if (fork() == 0) {
+		dup2(fds[0], 0);
+		close_range(1, ~0U, 0);
+		if (read(0, &c, 1) == 1)
+			kill(host, SIGKILL);
+		_exit(0);
+	}
+	close(fds[0]);
+}
+
+static void kill_host(struct box *b)
+{
+	struct pollfd p = {.fd = b->faults.host, .events = POLLIN};
+
+	if (b->side == HOST)
+		raise(SIGKILL);
+	if (write(b->faults.killer, "k", 1) == 1)
+		poll(&p, 1, -1);
+}
+
+bool faults_inject(struct box *b, const char *row, int *ret, struct err *err)
+{
+	if (named("BRYO_KILL", row))
+		kill_host(b);
+	*ret = named("BRYO_FAIL", row) ? err_set(err, EIO, "injected") : 0;
+	return *ret || named("BRYO_SKIP", row);
+}
+
+#endif
