@@ -169,16 +169,20 @@ static int unmapped(const char *ptr, uint32_t id, struct err *err)
 			     "linux.uidMappings and gidMappings");
 }
 
-static int set_groups(const struct spec_user *u, const struct nsset *ns, struct err *err)
+/* user_namespaces(7): where the gid map was written without privilege. */
+static bool setgroups_denied(int procfd)
+{
+	char word[8];
+
+	return procfs_read(procfd, "self/setgroups", word, sizeof(word)) > 0 &&
+	       !strncmp(word, "deny", 4);
+}
+
+static int set_groups(const struct spec_user *u, const struct nsset *ns, int procfd,
+		      struct err *err)
 {
 	const struct u32s *g = &u->additionalGids;
 
-	/*
-	 * A map that was written without privilege goes with setgroups denied:
-	 * the caller's groups cannot be dropped, and a file may deny a group.
-	 */
-	if (ns->deny_setgroups && !g->n)
-		return 0;
 	for (size_t i = 0; i < g->n; i++) {
 		if (is_mapped(&ns->gid, g->v[i]))
 			continue;
@@ -187,17 +191,25 @@ static int set_groups(const struct spec_user *u, const struct nsset *ns, struct 
 	}
 	if (setgroups(g->n, g->v) == 0)
 		return 0;
+	/*
+	 * Where setgroups is denied the caller's groups cannot be dropped: a file
+	 * may deny a group what it grants to others.
+	 */
 	err_at(err, "/process/user/additionalGids", errno, "set the supplementary groups");
+	if (!setgroups_denied(procfd))
+		return -1;
+	if (!g->n)
+		return 0;
 	return err_hint(err, "with a single mapped gid the kernel allows none: map a range");
 }
 
-int cred_user(const struct spec_user *u, const struct nsset *ns, struct err *err)
+int cred_user(const struct spec_user *u, const struct nsset *ns, int procfd, struct err *err)
 {
 	if (!is_mapped(&ns->uid, u->uid))
 		return unmapped("/process/user/uid", u->uid, err);
 	if (!is_mapped(&ns->gid, u->gid))
 		return unmapped("/process/user/gid", u->gid, err);
-	if (set_groups(u, ns, err) < 0)
+	if (set_groups(u, ns, procfd, err) < 0)
 		return -1;
 	return change_ids(u, err);
 }

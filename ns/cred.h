@@ -27,7 +27,7 @@ int cred_bounding_set(const struct spec_caps *caps, cred_warn_fn *warn, void *ar
  * Supplementary groups, gid, uid.  Permitted capabilities are kept over the
  * change and made effective again: later rows need them.
  */
-int cred_user(const struct spec_user *u, const struct nsset *ns, struct err *err);
+int cred_user(const struct spec_user *u, const struct nsset *ns, int procfd, struct err *err);
 
 /* The other four sets, exactly; the last row that needs privilege is before it. */
 int cred_capabilities(const struct spec_caps *caps, cred_warn_fn *warn, void *arg, struct err *err);

@@ -170,7 +170,9 @@ int nsset_plan(struct nsset *ns, const struct spec *s, bool may_add, struct aren
 		ns->place[list->v[i].type] = i;
 		if (list->v[i].type == NS_USER)
 			ns->in_userns = true;
-		if (!list->v[i].path)
+		if (list->v[i].path)
+			ns->named[list->v[i].type] = true;
+		else
 			ns->create |= nsset_clone_flags[list->v[i].type];
 	}
 	if (!ns->in_userns && !ns->privileged && may_add) {

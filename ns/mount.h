@@ -60,6 +60,12 @@ int mountset_plan(struct mountset *m, const struct spec *s, const struct nsset *
 		  struct err *err);
 
 /*
+ * Does the box have the namespaces that the configuration changes?  Again after
+ * nsset_open(), which finds out whether a named one is the caller's own.
+ */
+int mountset_check_namespaces(const struct spec *s, const struct nsset *ns, struct err *err);
+
+/*
  * Clone the rootfs (a real directory, and not "/"), the sources of bind mounts
  * and the host's device nodes into detached mounts.  In the caller when it may
  * (nsset.privileged), else in the box, whose mount namespace must hold what it

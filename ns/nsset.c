@@ -32,7 +32,7 @@ const uint64_t nsset_clone_flags[NS_COUNT] = {
 
 bool nsset_private(const struct nsset *ns, enum ns_type type)
 {
-	return (ns->create & nsset_clone_flags[type]) || ns->join[type] >= 0;
+	return (ns->create & nsset_clone_flags[type]) || ns->named[type];
 }
 
 /*
@@ -66,6 +66,7 @@ static int open_one(struct nsset *ns, const struct spec_namespace *n, struct err
 		if (n->type == NS_MOUNT)
 			return err_at(err, "/path", 0, "%s is the caller's own mount namespace",
 				      n->path);
+		ns->named[n->type] = false;
 		return 0;
 	}
 	ns->join[n->type] = fd_take(&fd);
@@ -142,18 +143,20 @@ static pid_t clone_joined(struct nsset *ns, struct err *err)
 {
 	struct join_result *r =
 		mmap(NULL, sizeof(*r), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	pid_t helper;
+	pid_t helper, pid;
 
 	if (r == MAP_FAILED)
 		return err_set(err, errno, "memory for joining namespaces");
 	helper = sys_clone3(CLONE_FILES, SIGCHLD, NULL);
 	if (helper == 0) {
 		if (join_all(ns, &r->err) == 0) {
-			r->pid = sys_clone3(flags_of_clone(ns) | CLONE_PARENT, 0, &ns->pidfd);
-			if (r->pid == 0)
+			/* Not straight into *r, where the box would write its 0 too. */
+			pid = sys_clone3(flags_of_clone(ns) | CLONE_PARENT, 0, &ns->pidfd);
+			if (pid == 0)
 				return 0;
-			r->num = r->pid < 0 ? errno : 0;
+			r->num = pid < 0 ? errno : 0;
 			r->pidfd = ns->pidfd;
+			r->pid = pid;
 		}
 		_exit(0);
 	}

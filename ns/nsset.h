@@ -16,6 +16,7 @@
 struct nsset {
 	uint64_t create;             /* CLONE_NEW* of the namespaces to be made */
 	int join[NS_COUNT];          /* handles of those to be joined, or -1 */
+	bool named[NS_COUNT];        /* has a path, of a namespace that is not the caller's own */
 	size_t place[NS_COUNT];      /* place in /linux/namespaces, for errors */
 	bool privileged;             /* the caller has CAP_SYS_ADMIN: it may mount and clone */
 	bool in_child_userns;        /* the caller is in a user namespace below the initial one */

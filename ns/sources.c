@@ -134,7 +134,7 @@ static int plan_mount(struct mount_entry *e, const struct spec_mount *spec, cons
  * Everything below happens in a mount namespace of the box.  Without one it
  * would happen to the host.
  */
-static int check_namespaces(const struct spec *s, const struct nsset *ns, struct err *err)
+int mountset_check_namespaces(const struct spec *s, const struct nsset *ns, struct err *err)
 {
 	if (!nsset_private(ns, NS_MOUNT))
 		return err_at(err, "/linux/namespaces", 0,
@@ -150,7 +150,7 @@ int mountset_plan(struct mountset *m, const struct spec *s, const struct nsset *
 {
 	*m = (struct mountset){.n = s->mounts.n, .root = -1, .null = -1};
 	m->bind_devices = ns->in_userns || ns->in_child_userns;
-	if (check_namespaces(s, ns, err) < 0 || plan_devices(m, s->linux_, a, err) < 0)
+	if (mountset_check_namespaces(s, ns, err) < 0 || plan_devices(m, s->linux_, a, err) < 0)
 		return -1;
 	m->v = arena_array(a, m->n, sizeof(*m->v));
 	if (!m->v)

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "ns/cred.h"
 #include "runtime/base/fd.h"
 #include "runtime/base/log.h"
 #include "runtime/baton.h"
@@ -45,7 +46,10 @@ void row_state_undo(struct box *b)
 
 int row_join_apply(struct box *b, struct err *err)
 {
-	return nsset_open(&b->ns, b->spec, err);
+	if (nsset_open(&b->ns, b->spec, err) < 0 ||
+	    mountset_check_namespaces(b->spec, &b->ns, err) < 0)
+		return -1;
+	return sysctl_check(&b->spec->linux_->sysctl, &b->ns, err);
 }
 
 void row_ns_undo(struct box *b)

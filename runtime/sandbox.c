@@ -249,7 +249,7 @@ static int rlimits_apply(struct box *b, struct err *err)
 
 static int user_apply(struct box *b, struct err *err)
 {
-	return cred_user(&b->spec->process->user, &b->ns, err);
+	return cred_user(&b->spec->process->user, &b->ns, b->procfd, err);
 }
 
 static int umask_apply(struct box *b, struct err *err)
