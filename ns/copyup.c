@@ -104,10 +104,13 @@ static int copy_entry(int from, int to, const char *name, int depth, struct err 
 
 static int copy_dir(int from, int to, int depth, struct err *err)
 {
-	DIR *dir = fdopendir(dup(from));
+	auto_close int fd = fcntl(from, F_DUPFD_CLOEXEC, 3);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
 	struct dirent *d;
 	int bad = 0;
 
+	if (dir)
+		(void)fd_take(&fd);
 	if (!dir || depth > MAX_DEPTH) {
 		if (dir)
 			closedir(dir);

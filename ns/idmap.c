@@ -199,6 +199,7 @@ static int write_map(const struct nsset *ns, int procfd, const char *file,
 	snprintf(path, sizeof(path), "%d/%s", ns->pid, file);
 	if (procfs_write(procfd, path, text, len) == 0)
 		return 0;
+	/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): it does not know auto_free. */
 	err_set(err, errno, "write %s", file);
 	nsset_userns_hint(err);
 	return -1;

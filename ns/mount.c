@@ -179,25 +179,37 @@ static int open_place(const struct mountset *m, const struct mount_entry *e, str
 	return fd < 0 ? err_under(err, "/destination") : fd;
 }
 
+/* In a user namespace, what the kernel's EPERM is about. */
 static void new_fs_hint(const struct mount_entry *e, const struct nsset *ns, struct err *err)
 {
-	if (err->num != EPERM || !ns->in_userns)
+	static const struct {
+		const char *fstype;
+		enum ns_type needs;
+		const char *hint;
+	} needs[] = {
+		{"sysfs", NS_NET, "needs a network namespace of its own: bind-mount /sys instead"},
+		{"mqueue", NS_IPC, "needs an ipc namespace of its own"},
+		{"proc", NS_PID, "needs a pid namespace of its own: bind-mount /proc instead"},
+		{"cgroup2", NS_CGROUP, "needs a cgroup namespace of its own"},
+	};
+
+	if (err->num != EPERM || !(ns->in_userns || ns->in_child_userns))
 		return;
-	if (!strcmp(e->fstype, "sysfs") && !(nsset_private(ns, NS_NET)))
-		err_hint(err, "sysfs needs a network namespace of the container's own: "
-			      "bind-mount /sys instead");
-	else if (!strcmp(e->fstype, "mqueue") && !(nsset_private(ns, NS_IPC)))
-		err_hint(err, "mqueue needs an ipc namespace of the container's own");
-	else if (!strcmp(e->fstype, "proc") && !(nsset_private(ns, NS_PID)))
-		err_hint(err, "proc needs a pid namespace of the container's own: "
-			      "bind-mount /proc instead");
-	else if (!strcmp(e->fstype, "proc") || !strcmp(e->fstype, "sysfs"))
-		err_hint(err,
-			 "parts of /%s are covered by mounts here (a container in a "
-			 "container): the kernel wants it uncovered",
-			 !strcmp(e->fstype, "proc") ? "proc" : "sys");
+	for (size_t i = 0; i < sizeof(needs) / sizeof(needs[0]); i++)
+		if (!strcmp(e->fstype, needs[i].fstype) && !nsset_private(ns, needs[i].needs)) {
+			err_hint(err, "the container %s", needs[i].hint);
+			return;
+		}
+	if (!strcmp(e->fstype, "proc") || !strcmp(e->fstype, "sysfs"))
+		err_hint(err, "parts of it are covered by mounts here (a container in a "
+			      "container): the kernel wants it uncovered");
 	else if (!strcmp(e->fstype, "overlay"))
 		err_hint(err, "this kernel has no overlay in user namespaces");
+}
+
+static bool names_an_id(const char *option)
+{
+	return !strncmp(option, "uid=", 4) || !strncmp(option, "gid=", 4);
 }
 
 /* A new file system as a detached mount. */
@@ -214,6 +226,8 @@ static int make_tree(const struct mount_entry *e, const struct nsset *ns, struct
 	tree = mount_new(e->fstype, e->spec->source, &o->data, attrs, &bad, err);
 	if (tree >= 0)
 		return tree;
+	if (bad != SIZE_MAX && err->num == EINVAL && names_an_id(o->data.v[bad]))
+		err_hint(err, "the id must be mapped in the user namespace");
 	if (bad != SIZE_MAX)
 		return err_under(err, "/options/%zu", o->data_index[bad]);
 	new_fs_hint(e, ns, err);

@@ -177,7 +177,7 @@ static int check_together(const struct spec_mount *m, const struct mount_opts *o
 {
 	const char *type = m->type ? m->type : "";
 
-	if (o->copyup && (o->bind || strcmp(type, "tmpfs")))
+	if (o->copyup && (o->bind || strcmp(type, "tmpfs") != 0))
 		return err_at(err, "/options", 0, "tmpcopyup is for mounts of type tmpfs");
 	if (o->remount && o->idmap)
 		return err_at(err, "/options", 0, "remount and idmap do not go together");

@@ -41,7 +41,7 @@ bool nsset_private(const struct nsset *ns, enum ns_type type)
  */
 static int open_one(struct nsset *ns, const struct spec_namespace *n, struct err *err)
 {
-	auto_close int fd = open(n->path, O_RDONLY | O_CLOEXEC);
+	auto_close int fd = open(n->path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 	char own[64];
 	struct stat st, mine;
 	int type;
@@ -122,6 +122,8 @@ static pid_t clone_failed(const struct nsset *ns, int num, struct err *err)
 	err_at(err, "/linux/namespaces", num, "make namespaces");
 	if (ns->create & CLONE_NEWUSER)
 		nsset_userns_hint(err);
+	else if (num == EPERM && !ns->privileged)
+		err_hint(err, "you are not root, and --rootless=false forbids a user namespace");
 	return -1;
 }
 

@@ -48,7 +48,7 @@ int container_find(const struct arguments *a, const char *id, struct found *ret,
 		container_finish(&f);
 	else
 		*ret = f;
-	return bad;
+	return bad ? -1 : 0;
 }
 
 void container_finish(struct found *f)
@@ -77,14 +77,14 @@ int print_json(struct json *j, struct err *err)
 static int restore_box(const struct found *f, struct box *b, struct spec *s, struct spec_root *root,
 		       struct err *err)
 {
-	static struct spec_linux none;
-
 	*root = (struct spec_root){.path = f->record.rootfs};
 	*s = (struct spec){.ociVersion = f->record.ociVersion,
 			   .root = root,
 			   .hooks = f->record.hooks,
 			   .annotations = f->record.annotations,
-			   .linux_ = &none};
+			   .linux_ = arena_alloc(b->arena, sizeof(*s->linux_))};
+	if (!s->linux_)
+		return err_set(err, ENOMEM, "start the container");
 	b->spec = s;
 	b->shared = shared_open(f->dir, err);
 	if (!b->shared)

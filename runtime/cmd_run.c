@@ -94,17 +94,18 @@ static int await_end(struct box *b, const sigset_t *blocked)
 	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 }
 
-static void warn_of_filter(const struct filter *f)
+/* Not warnings: every profile of podman's has the last, for every container. */
+static void tell_of_filter(const struct filter *f)
 {
 	if (f->repeated_index)
-		log_warn("/linux/seccomp/syscalls: an entry tests the same argument twice: its "
-			 "conditions are ORed, as other runtimes do");
+		log_debug("/linux/seccomp/syscalls: an entry tests the same argument twice: its "
+			  "conditions are ORed, as other runtimes do");
 	if (f->multiplexed)
-		log_warn("/linux/seccomp/syscalls: conditions on a call that 32-bit programs also "
-			 "reach through socketcall(2) or ipc(2)");
+		log_debug("/linux/seccomp/syscalls: conditions on a call that 32-bit programs also "
+			  "reach through socketcall(2) or ipc(2)");
 	if (f->shadowed)
-		log_warn("/linux/seccomp/syscalls: an entry is stricter than an earlier one for "
-			 "the same call, which counts");
+		log_debug("/linux/seccomp/syscalls: an entry is stricter than an earlier one for "
+			  "the same call, which counts");
 }
 
 /* Walk; then `run` in the foreground waits.  The exit status, or -1. */
@@ -121,7 +122,7 @@ static int walk(struct box *b, bool foreground, struct err *err)
 	b->sigfd = open_sigfd(err);
 	if (b->sigfd < 0 || steps_walk(b, 0, err) < 0)
 		return -1;
-	warn_of_filter(&b->filter);
+	tell_of_filter(&b->filter);
 	/* The container's mounts should end with it, not with us. */
 	mountset_finish(&b->mounts);
 	if (b->opt.trace && steps_write_trace(b, b->opt.trace, err) < 0)
@@ -162,11 +163,7 @@ static int make_container(struct arguments *a, enum op op, struct err *err)
 
 int cmd_run(struct arguments *a, struct err *err)
 {
-	int status = make_container(a, OP_RUN, err);
-
-	if (status < 0 && !err->exit)
-		err->exit = EXIT_BRYO;
-	return status;
+	return make_container(a, OP_RUN, err);
 }
 
 int cmd_create(struct arguments *a, struct err *err)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The commands: each returns its exit status, or -1 with err, which main()
- * prints; its exit status is then err->exit, or 1 (`run`: 125).
+ * prints; the exit status is then err->exit, or 1 (`run`: 125).
  */
 #ifndef BRYO_RUNTIME_COMMANDS_H
 #define BRYO_RUNTIME_COMMANDS_H

@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
 #include <unistd.h>
@@ -44,41 +45,25 @@ const struct option_row global_options[] = {
 	{0},
 };
 
+/* Versions of clang-format disagree about braces in macros. */
+/* clang-format off */
 #define BUNDLE                                                                                     \
-	{                                                                                          \
-		"bundle", 'b', OPT_STRING, AT(box.bundle), "DIR",                                  \
-			"the directory of config.json [.]", NULL                                   \
-	}
+	{"bundle", 'b', OPT_STRING, AT(box.bundle), "DIR", "the directory of config.json [.]", NULL}
 #define COMMON                                                                                     \
-	BUNDLE, {"pid-file", 0,                                                                    \
-		 OPT_STRING, AT(box.pid_file),                                                     \
-		 "FILE",     "write the pid of the container's first process there",               \
-		 NULL},                                                                            \
-		{"no-pivot", 0,                                                                    \
-		 OPT_FLAG,   AT(box.no_pivot),                                                     \
-		 NULL,       "chroot instead of pivot_root: for an initial ramfs only",            \
-		 NULL},                                                                            \
-		{"no-new-keyring",                                                                 \
-		 0,                                                                                \
-		 OPT_FLAG,                                                                         \
-		 AT(box.no_new_keyring),                                                           \
-		 NULL,                                                                             \
-		 "keep the caller's session keyring",                                              \
-		 NULL},                                                                            \
-		{"preserve-fds",                                                                   \
-		 0,                                                                                \
-		 OPT_UINT,                                                                         \
-		 AT(box.preserve_fds),                                                             \
-		 "N",                                                                              \
-		 "hand descriptors 3 to 2+N on to the container [0]",                              \
-		 NULL},                                                                            \
-		{"trace",       0,      OPT_STRING,                                                \
-		 AT(box.trace), "FILE", "write when each step ran, as Chrome trace JSON",          \
-		 NULL},                                                                            \
-		{"console-socket", 0, OPT_LATER, 0, "PATH", "", NULL},                             \
-	{                                                                                          \
-		"pidfd-socket", 0, OPT_LATER, 0, "PATH", "", NULL                                  \
-	}
+	BUNDLE,                                                                                    \
+	{"pid-file", 0, OPT_STRING, AT(box.pid_file), "FILE",                                      \
+	 "write the pid of the container's first process there", NULL},                            \
+	{"no-pivot", 0, OPT_FLAG, AT(box.no_pivot), NULL,                                          \
+	 "chroot instead of pivot_root: for an initial ramfs only", NULL},                         \
+	{"no-new-keyring", 0, OPT_FLAG, AT(box.no_new_keyring), NULL,                              \
+	 "keep the caller's session keyring", NULL},                                               \
+	{"preserve-fds", 0, OPT_UINT, AT(box.preserve_fds), "N",                                   \
+	 "hand descriptors 3 to 2+N on to the container [0]", NULL},                               \
+	{"trace", 0, OPT_STRING, AT(box.trace), "FILE",                                            \
+	 "write when each step ran, as Chrome trace JSON", NULL},                                  \
+	{"console-socket", 0, OPT_LATER, 0, "PATH", "", NULL},                                     \
+	{"pidfd-socket", 0, OPT_LATER, 0, "PATH", "", NULL}
+/* clang-format on */
 
 static const struct option_row run_options[] = {
 	COMMON,
@@ -184,31 +169,44 @@ static int print_version(void)
 	return fflush(stdout) ? -1 : 0;
 }
 
-static int dispatch(int argc, char **argv, struct err *err)
+/* Whatever is wrong, the log gets it once its name is known. */
+static int prepare(int argc, char **argv, struct arguments *a, const struct command **c,
+		   struct err *err)
 {
-	const struct command *c;
-	struct arguments a;
+	struct err log;
+	int bad = prepare_process(err) < 0 || opts_parse(argc, argv, a, c, err) < 0;
 
-	if (prepare_process(err) < 0 || opts_parse(argc, argv, &a, &c, err) < 0)
-		return -1;
-	if (a.version)
-		return print_version() < 0 ? err_set(err, errno, "write to standard output") : 0;
-	if (a.help || !c) {
-		opts_help(a.help ? stdout : stderr, c);
-		return a.help ? 0 : 1;
+	if (log_open(a->log, a->log_format == LOG_JSON, a->debug, &log) < 0 && !bad) {
+		*err = log;
+		bad = 1;
 	}
-	if (log_open(a.log, a.log_format == LOG_JSON, a.debug, err) < 0)
-		return -1;
-	return c->run(&a, err);
+	return bad ? -1 : 0;
+}
+
+static int dispatch(const struct command *c, struct arguments *a, struct err *err)
+{
+	if (a->version)
+		return print_version() < 0 ? err_set(err, errno, "write to standard output") : 0;
+	if (a->help || !c) {
+		opts_help(a->help ? stdout : stderr, c);
+		return a->help ? 0 : 1;
+	}
+	return c->run(a, err);
 }
 
 int main(int argc, char **argv)
 {
+	const struct command *c = NULL;
+	struct arguments a = {0};
 	struct err err = {0};
-	int status = dispatch(argc, argv, &err);
+	int status = prepare(argc, argv, &a, &c, &err);
 
+	if (!status)
+		status = dispatch(c, &a, &err);
 	if (status >= 0)
 		return status;
 	log_error(&err);
-	return err.exit ? err.exit : 1;
+	if (err.exit)
+		return err.exit;
+	return c && c->run == cmd_run ? EXIT_BRYO : EXIT_FAILURE;
 }

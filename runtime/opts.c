@@ -48,6 +48,8 @@ static int store(const struct option_row *o, const char *value, struct arguments
 	char *p = (char *)a + o->offset, *end;
 	unsigned long n;
 
+	if (!value && o->kind != OPT_FLAG)
+		return err_set(err, 0, "flag needs an argument: --%s", o->name);
 	switch (o->kind) {
 	case OPT_FLAG:
 		if (value && strcmp(value, "true") != 0 && strcmp(value, "false") != 0)
@@ -104,11 +106,8 @@ static int parse_one(struct scope s, int argc, char **argv, int *i, struct argum
 	}
 	if (!o)
 		return err_set(err, 0, "unknown option %.80s (see --help)", arg);
-	if (takes_value(o) && !value) {
-		if (*i + 1 >= argc)
-			return err_set(err, 0, "flag needs an argument: --%s", o->name);
+	if (takes_value(o) && !value && *i + 1 < argc)
 		value = argv[++*i];
-	}
 	return store(o, value, a, err);
 }
 
@@ -134,8 +133,10 @@ int opts_parse(int argc, char **argv, struct arguments *ret, const struct comman
 	       struct err *err)
 {
 	const struct command *c = NULL;
-	struct arguments a = {0};
 	bool only_operands = false;
+
+	*ret = (struct arguments){0};
+	*ret_command = NULL;
 
 	for (int i = 1; i < argc; i++) {
 		struct scope s = {.own = c ? c->options : NULL, .global = global_options};
@@ -143,25 +144,21 @@ int opts_parse(int argc, char **argv, struct arguments *ret, const struct comman
 		if (!only_operands && !strcmp(argv[i], "--")) {
 			only_operands = true;
 		} else if (!only_operands && argv[i][0] == '-' && argv[i][1]) {
-			if (parse_one(s, argc, argv, &i, &a, err) < 0)
+			if (parse_one(s, argc, argv, &i, ret, err) < 0)
 				return -1;
 		} else if (!c) {
-			c = find_command(argv[i]);
+			c = *ret_command = find_command(argv[i]);
 			if (!c)
 				return err_set(err, 0, "unknown command \"%.80s\" (see --help)",
 					       argv[i]);
 			if (!c->run)
 				return err_set(err, 0, "the command %s is not supported yet",
 					       c->name);
-		} else if (a.n_operands < 4) {
-			a.operands[a.n_operands++] = argv[i];
+		} else if (ret->n_operands < 4) {
+			ret->operands[ret->n_operands++] = argv[i];
 		}
 	}
-	if (c && count_operands(c, &a, err) < 0)
-		return -1;
-	*ret = a;
-	*ret_command = c;
-	return 0;
+	return c ? count_operands(c, ret, err) : 0;
 }
 
 static void help_options(FILE *out, const struct option_row *o)
@@ -174,15 +171,15 @@ static void help_options(FILE *out, const struct option_row *o)
 		snprintf(left, sizeof(left), "%c%c%s--%s%s%s", o->letter ? '-' : ' ',
 			 o->letter ? o->letter : ' ', o->letter ? ", " : "  ", o->name,
 			 o->value ? " " : "", o->value ? o->value : "");
-		fprintf(out, "  %-34s %s\n", left, o->help);
+		fprintf(out, "  %-48s %s\n", left, o->help);
 	}
 }
 
 void opts_help(FILE *out, const struct command *c)
 {
 	if (c) {
-		fprintf(out, "usage: bryo [global options] %s [options] %s\n\n%s\n", c->name,
-			c->operands, c->help);
+		fprintf(out, "usage: bryo [global options] %s [options]%s%s\n\n%s\n", c->name,
+			*c->operands ? " " : "", c->operands, c->help);
 		if (c->options && c->options->name)
 			fprintf(out, "\noptions:\n");
 		help_options(out, c->options);

@@ -63,8 +63,8 @@ extern const struct option_row global_options[];
 extern const struct command commands[]; /* ends with a NULL name */
 
 /*
- * Global options, a command, its options and operands.  *ret_command stays
- * NULL when none is given.  -1 and err.
+ * Global options, a command, its options and operands.  *ret_command is NULL
+ * when none is given.  -1 and err; what was read before the error is in *ret.
  */
 int opts_parse(int argc, char **argv, struct arguments *ret, const struct command **ret_command,
 	       struct err *err);

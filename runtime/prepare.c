@@ -41,8 +41,8 @@ static int read_config(const char *bundle, struct arena *a, char **ret_text, siz
 static int load_spec(struct box *b, struct err *err)
 {
 	struct spec *s;
-	char *text;
-	size_t len;
+	char *text = NULL;
+	size_t len = 0;
 
 	if (read_config(b->bundle, b->arena, &text, &len, err) < 0 ||
 	    spec_parse(text, len, b->arena, &s, err) < 0)

@@ -258,7 +258,7 @@ static uint32_t arch_token(const char *name)
 	static const char prefix[] = "SCMP_ARCH_";
 	char lower[32] = "";
 
-	if (strncmp(name, prefix, sizeof(prefix) - 1))
+	if (strncmp(name, prefix, sizeof(prefix) - 1) != 0)
 		return 0;
 	name += sizeof(prefix) - 1;
 	for (size_t i = 0; name[i]; i++) {

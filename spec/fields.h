@@ -166,10 +166,11 @@ int check_seccomp(void *obj, uint64_t present, struct err *err);
 #define ANY_I64 RANGE(INT64_MIN, INT64_MAX)
 /* 4294967295 is (uid_t)-1, which means "leave it" to the kernel. */
 #define ANY_ID RANGE(0, UINT32_MAX - 1)
+/* Versions of clang-format disagree about braces in macros. */
+/* clang-format off */
 #define OBJECT(type, fields_, check_)                                                              \
-	{                                                                                          \
-		.fields = (fields_), .n = sizeof(fields_) / sizeof((fields_)[0]),                  \
-		.size = sizeof(struct type), .check = (check_)                                     \
-	}
+	{.fields = (fields_), .n = sizeof(fields_) / sizeof((fields_)[0]),                         \
+	 .size = sizeof(struct type), .check = (check_)}
+/* clang-format on */
 
 #endif

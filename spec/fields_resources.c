@@ -58,12 +58,12 @@ static const struct field cpu_fields[] = {
 static const struct object object_cpu = OBJECT(spec_cpu, cpu_fields, NULL);
 
 /* Weights: 0 is what engines send for "not set"; 10 to 1000 are valid. */
+/* Versions of clang-format disagree about braces in macros. */
+/* clang-format off */
 #define DEV(member)                                                                                \
-	{                                                                                          \
-		F(spec_blkdev, member, K_I64), .required = true, RANGE(0, UINT32_MAX),             \
-					       .applied = LIKE_OWNER,                              \
-					       .doc = "The " #member " number of the device."      \
-	}
+	{F(spec_blkdev, member, K_I64), .required = true, RANGE(0, UINT32_MAX),                    \
+	 .applied = LIKE_OWNER, .doc = "The " #member " number of the device."}
+/* clang-format on */
 
 static const struct field blkweight_fields[] = {
 	DEV(major),

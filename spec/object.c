@@ -108,7 +108,7 @@ static bool scalar(const struct field *f, const void *obj, int64_t *ret)
 		return true;
 	case K_U64:
 	case K_FLAGS:
-		*ret = (int64_t) * (const uint64_t *)at;
+		*ret = (int64_t)((const uint64_t *)at)[0];
 		return true;
 	case K_I64:
 		*ret = *(const int64_t *)at;

@@ -126,8 +126,6 @@ static int do_echo(char **arg)
 
 static int do_env(char **arg)
 {
-	extern char **environ;
-
 	(void)arg;
 	for (char **at = environ; *at; at++)
 		printf("%s\n", *at);
@@ -428,7 +426,7 @@ static const struct {
 	{"trap", 0, do_trap},       {"spawn", 1, do_spawn},   {"orphans", 1, do_orphans},
 	{"tiocsti", 1, do_tiocsti}, {"open", 2, do_open},     {"stdio", 0, do_stdio},
 	{"watch", 1, do_watch},     {"seek", 1, do_seek},     {"steal", 0, do_steal},
-	{"stolen", 1, do_stolen},
+	{"stolen", 1, do_stolen},   {"stat", 1, stat_paths},
 };
 
 int command_run(int argc, char **argv)

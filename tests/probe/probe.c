@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * probe [probe|facts]      the whole report, or without the active attempts
+ * probe hook FILE NAME     append to FILE what the hook NAME was given
  * probe NAME [ARGUMENT...] one of the tricks in commands.c
  */
 #include <stdio.h>
@@ -37,6 +38,8 @@ int main(int argc, char **argv, char **envp)
 
 	if (strcmp(name, "probe") == 0 || strcmp(name, "facts") == 0)
 		return report(argc, argv, envp, *name == 'p');
+	if (strcmp(name, "hook") == 0)
+		return record_self(argc, argv, envp);
 	status = command_run(argc - 1, argv + 1);
 	if (status >= 0)
 		return status;

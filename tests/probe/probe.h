@@ -53,6 +53,14 @@ void report_paths(void);
 
 void report_attempts(void);
 
+/* ---- record.c ---- */
+
+/* There on every host, in no rootfs of the tests. */
+#define PROBE_HOST_MARK "/usr/bin/env"
+
+int record_self(int argc, char **argv, char **envp); /* probe hook FILE NAME */
+int stat_paths(char **path);                         /* probe stat PATH... */
+
 /* ---- commands.c ---- */
 
 /* Runs the sub-command argv[0]; returns the exit status, or -1 if unknown. */

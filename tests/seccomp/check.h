@@ -35,25 +35,22 @@ extern const uint64_t check_values[N_VALUES];
 extern const uint64_t check_masks[N_MASKS];
 
 /* An entry for one or more names, and a list of architectures. */
+/* Versions of clang-format disagree about braces in macros. */
+/* clang-format off */
 #define NAMES(...)                                                                                 \
-	{                                                                                          \
-		.v = (char *[]){__VA_ARGS__, NULL},                                                \
-		.n = sizeof((char *[]){__VA_ARGS__}) / sizeof(char *)                              \
-	}
+	{.v = (char *[]){__VA_ARGS__, NULL},                                                       \
+	 .n = sizeof((char *[]){__VA_ARGS__}) / sizeof(char *)}
 #define ARGS(...)                                                                                  \
-	{                                                                                          \
-		.v = (struct spec_arg[]){__VA_ARGS__},                                             \
-		.n = sizeof((struct spec_arg[]){__VA_ARGS__}) / sizeof(struct spec_arg)            \
-	}
+	{.v = (struct spec_arg[]){__VA_ARGS__},                                                    \
+	 .n = sizeof((struct spec_arg[]){__VA_ARGS__}) / sizeof(struct spec_arg)}
 #define SYSCALLS(...)                                                                              \
-	{                                                                                          \
-		.v = (struct spec_syscall[]){__VA_ARGS__},                                         \
-		.n = sizeof((struct spec_syscall[]){__VA_ARGS__}) / sizeof(struct spec_syscall)    \
-	}
+	{.v = (struct spec_syscall[]){__VA_ARGS__},                                                \
+	 .n = sizeof((struct spec_syscall[]){__VA_ARGS__}) / sizeof(struct spec_syscall)}
+/* clang-format on */
 
 /* The groups that live in other files. */
 void random_groups(void);
 void live_groups(void);
-void engine_groups(const char *dir);
+void engine_groups(const char *path);
 
 #endif

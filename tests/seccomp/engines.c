@@ -7,6 +7,7 @@
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE 1
 #endif
+#include <ctype.h>
 #include <dirent.h>
 #include <fcntl.h>
 #include <linux/audit.h>
@@ -89,8 +90,7 @@ static scmp_filter_ctx peer_context(const struct spec_seccomp *s)
 		char lower[32] = "";
 
 		for (size_t j = 0; name[j] && j + 1 < sizeof(lower); j++)
-			lower[j] =
-				name[j] >= 'A' && name[j] <= 'Z' ? (char)(name[j] | 0x20) : name[j];
+			lower[j] = (char)tolower((unsigned char)name[j]);
 		seccomp_arch_add(ctx, seccomp_arch_resolve_name(lower));
 	}
 	for (size_t i = 0; i < s->syscalls.n; i++)
@@ -214,7 +214,7 @@ void engine_groups(const char *path)
 		struct arena a = {0};
 		char name[300];
 
-		if (!dot || strcmp(dot, ".json"))
+		if (!dot || strcmp(dot, ".json") != 0)
 			continue;
 		snprintf(name, sizeof(name), "profile %s", e->d_name);
 		r = try_file(dirfd(dir), e->d_name, &a);

@@ -334,7 +334,7 @@ static enum result refused(const struct spec_seccomp *s, const char *ptr, const 
 		filter_finish(&f);
 		return check_fail("%s: accepted", ptr);
 	}
-	if (strcmp(err.ptr, ptr))
+	if (strcmp(err.ptr, ptr) != 0)
 		return check_fail("%s: the error is at %s", ptr, err.ptr);
 	if (!strstr(err.msg, word))
 		return check_fail("%s: \"%s\" does not tell \"%s\"", ptr, err.msg, word);

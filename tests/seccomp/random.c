@@ -208,7 +208,7 @@ static enum result mutations(void (*mutate)(struct sock_filter *), bool (*applie
 		struct sock_filter old = f.insns[i];
 
 		mutate(&f.insns[i]);
-		if (applies(BPF_CLASS(old.code)) && memcmp(&old, &f.insns[i], sizeof(old))) {
+		if (applies(BPF_CLASS(old.code)) && memcmp(&old, &f.insns[i], sizeof(old)) != 0) {
 			tried++;
 			missed += !notices(&s, &f);
 		}

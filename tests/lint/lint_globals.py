@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: Apache-2.0
+"""No mutable variables of a file's scope, by the sections of the built objects."""
+
+import os
+import re
+import subprocess
+
+from lib import check
+
+import tree
+
+FOLDERS = ("runtime", "spec", "ns", "cgroup", "seccomp", "selinux")
+ALLOWED = ("runtime/main.c", "runtime/base/log.c")
+# objdump -t: value, seven flags, section, size, name
+SYMBOL = re.compile(r"^[0-9a-f]+ .{7} (\S+)\s+([0-9a-f]+)\s+(?:\.hidden )?(\S+)$")
+MUTABLE = re.compile(r"^(\.data|\.bss|\.tdata|\.tbss|\*COM\*)(?!\.rel\.ro)")
+
+
+def variables(path):
+    """Names in the writable sections of an object."""
+    said = subprocess.run(["objdump", "-t", path], capture_output=True, text=True, check=True)
+    for line in said.stdout.splitlines():
+        match = SYMBOL.match(line)
+        if match and MUTABLE.match(match.group(1)) and int(match.group(2), 16):
+            yield match.group(3)
+
+
+def run(counts):
+    name = "globals: none outside %s" % " and ".join(ALLOWED)
+    sources = [s for s in tree.c_files() if s.endswith(".c") and s.split("/")[0] in FOLDERS]
+    findings, missing = [], []
+    for source in sources:
+        path = os.path.join(tree.TOP, "build", source[:-2] + ".o")
+        if not os.path.exists(path):
+            missing.append(source)
+        elif source not in ALLOWED:
+            findings += ["%s: %s" % (source, v) for v in variables(path)]
+    if missing and len(missing) == len(sources):
+        raise check.Skip("not built here")
+    findings += ["%s: is not built" % source for source in missing]
+    tree.tell(counts, name, findings)

@@ -1,0 +1,17 @@
+# SPDX-License-Identifier: Apache-2.0
+"""clang-tidy, with the checks of .clang-tidy."""
+
+import tree
+
+FLAGS = ["-std=gnu17", "-D_GNU_SOURCE", "-iquote", ".", "-Wall", "-Wextra"]
+
+
+def run(counts):
+    tool = tree.need("clang-tidy", "clang-tidy")
+    sources = [name for name in tree.c_files() if name.endswith(".c")]
+    results = tree.in_parallel([[tool, "--quiet", name, "--"] + FLAGS for name in sources])
+    findings = sorted({line.replace(tree.TOP + "/", "") for _, out in results
+                       for line in out.splitlines() if ": warning: " in line or
+                       "error: " in line})
+    findings += [out for code, out in results if code and "error: " not in out]
+    tree.tell(counts, "tidy: clang-tidy", findings)
