@@ -39,8 +39,8 @@ YAJL := -lyajl
 endif
 LIBS := -lseccomp -lcap $(YAJL)
 
-FOLDERS := runtime/base spec ns seccomp runtime
-SRC := $(foreach d,$(FOLDERS),$(wildcard $(d)/*.c))
+FOLDERS := runtime/base runtime/stub spec ns seccomp runtime
+SRC := $(filter-out runtime/stub/stub.c,$(foreach d,$(FOLDERS),$(wildcard $(d)/*.c)))
 OBJ := $(SRC:%.c=$(B)/%.o)
 # What the unit tests link: all but main().
 LIB := $(filter-out $(B)/runtime/main.o,$(OBJ))
@@ -58,6 +58,16 @@ $(B)/bryo: $(OBJ)
 # The same sources with the test hooks of runtime/walk.c; never installed.
 $(B)/bryo-test: $(FAULTS)
 	$(CC) $(CFLAGS) $(LDFLAGS) $(LINK) -o $@ $(FAULTS) $(LIBS)
+
+# The program between bryo and the payload: see runtime/stub/stub.c.
+$(B)/stub.elf: runtime/stub/stub.c runtime/stub/stub.h runtime/stub/stub.ld
+	@mkdir -p $(@D)
+	$(CC) -std=gnu17 -D_GNU_SOURCE -iquote . $(WARN) -Os -ffreestanding -fno-stack-protector \
+		-fno-pic -no-pie -fno-asynchronous-unwind-tables -fcf-protection=none -nostdlib -static \
+		-Wl,-T,runtime/stub/stub.ld -Wl,--build-id=none -Wl,-z,noexecstack -o $@ $<
+
+$(B)/runtime/stub/make.o $(B)/faults/runtime/stub/make.o: $(B)/stub.elf
+$(B)/runtime/stub/make.o $(B)/faults/runtime/stub/make.o: BASE += -DSTUB_IMAGE='"$(B)/stub.elf"'
 
 $(B)/%.o: %.c
 	@mkdir -p $(@D)

@@ -278,12 +278,13 @@ static void write_file(const char *path, const char *text, size_t len)
 static void map_ids(const struct job *job)
 {
 	char line[32];
+	int len;
 
 	write_file("/proc/self/setgroups", "deny", 4);
-	write_file("/proc/self/uid_map", line,
-		   (size_t)snprintf(line, sizeof(line), "0 %u 1\n", job->uid));
-	write_file("/proc/self/gid_map", line,
-		   (size_t)snprintf(line, sizeof(line), "0 %u 1\n", job->gid));
+	len = snprintf(line, sizeof(line), "0 %u 1\n", job->uid);
+	write_file("/proc/self/uid_map", line, (size_t)len);
+	len = snprintf(line, sizeof(line), "0 %u 1\n", job->gid);
+	write_file("/proc/self/gid_map", line, (size_t)len);
 }
 
 static void raise_loopback(void)

@@ -39,8 +39,9 @@ struct option {
 
 /*
  * NOTHING: silent and loud concern the kernel's log in mount(2) only; mandatory
- * locks left the kernel in 5.15; the absence of i_version is the default.
- * "defaults" leaves all as it is.
+ * locks left the kernel in 5.15; i_version is no parameter of fsconfig(2): the
+ * file systems that can count versions do it unasked.  "defaults" leaves all as
+ * it is.
  */
 static const struct option options[] = {
 	{"async", SUPER, 0, 0},
@@ -52,7 +53,7 @@ static const struct option options[] = {
 	{"dirsync", SUPER, 0, 0},
 	{"exec", ATTR, 0, MOUNT_ATTR_NOEXEC},
 	{"idmap", IDMAP, 0, 0},
-	{"iversion", SUPER, 0, 0},
+	{"iversion", NOTHING, 0, 0},
 	{"lazytime", SUPER, 0, 0},
 	{"loud", NOTHING, 0, 0},
 	{"mand", NOTHING, 0, 0},
@@ -179,6 +180,10 @@ static int check_together(const struct spec_mount *m, const struct mount_opts *o
 
 	if (o->copyup && (o->bind || strcmp(type, "tmpfs") != 0))
 		return err_at(err, "/options", 0, "tmpcopyup is for mounts of type tmpfs");
+	if (o->remount && o->data.n) {
+		err_set(err, 0, "remount does not change \"%s\"", o->data.v[0]);
+		return err_under(err, "/options/%zu", o->data_index[0]);
+	}
 	if (o->remount && o->idmap)
 		return err_at(err, "/options", 0, "remount and idmap do not go together");
 	if (!o->bind && !o->remount && !*type)

@@ -13,7 +13,9 @@
 #include <unistd.h>
 
 #include "runtime/base/log.h"
+#include "runtime/payload.h"
 #include "runtime/shared.h"
+#include "runtime/stub/stub.h"
 
 struct message {
 	char what;
@@ -140,11 +142,23 @@ int baton_await_box(struct box *b, enum baton what, struct err *err)
 	}
 }
 
+/* The stub's last words: it has no more to say than an errno. */
+static int stub_failed(const struct box *b, const struct message *m, struct err *err)
+{
+	int num = (unsigned char)m->text[0];
+
+	b->shared->payload[sizeof(b->shared->payload) - 1] = '\0';
+	if (m->what == STUB_FILTER)
+		return err_at(err, "/linux/seccomp", num, "install the filter");
+	return payload_error(b->shared->payload, num, err);
+}
+
 int baton_await_exec(struct box *b, struct err *err)
 {
 	struct message m;
 
 	while (receive(b->chan, &m) > 0)
-		;
+		if (m.what == STUB_FILTER || m.what == STUB_EXEC)
+			return stub_failed(b, &m, err);
 	return b->shared->failed ? box_failed(b, err) : 0;
 }

@@ -60,6 +60,8 @@ struct box {
 	struct filter filter; /* the host's; the box has it in `shared` */
 	char **env;
 	char payload[PATH_MAX];
+	bool late_filter; /* the stub installs it */
+	int stub;         /* the program that executes the payload, or -1 */
 };
 
 #endif

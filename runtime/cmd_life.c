@@ -373,10 +373,8 @@ int cmd_kill(struct arguments *a, struct err *err)
 
 void run_poststop(const struct record *r)
 {
-	struct err err;
-
-	if (r->hooks && hooks_run(&r->hooks->poststop, "poststop", r, STOPPED, &err) < 0)
-		log_warn("%s: %s", err.ptr, err.msg);
+	if (r->hooks)
+		hooks_run_all(&r->hooks->poststop, "poststop", r, STOPPED);
 }
 
 /* SIGKILL, and wait for its end: it may take a while under load. */

@@ -12,6 +12,7 @@
 #include "runtime/base/fd.h"
 #include "runtime/base/log.h"
 #include "runtime/commands.h"
+#include "runtime/shared.h"
 #include "runtime/steps.h"
 #include "runtime/store.h"
 
@@ -108,6 +109,23 @@ static void tell_of_filter(const struct filter *f)
 			  "the same call, which counts");
 }
 
+/*
+ * What an earlier hook has made, poststop takes away: runtime.md leads from a
+ * failed hook to `delete` and on to poststop.
+ */
+static void clean_up_after_hooks(const struct box *b)
+{
+	bool began = false;
+	struct record r;
+	struct err err;
+
+	for (size_t i = 0; b->shared && i < n_steps; i++)
+		if (steps[i].ptr && !strncmp(steps[i].ptr, "/hooks/", 7))
+			began |= b->shared->rows[i].start != 0;
+	if (began && record_of(b, &r, &err) == 0)
+		run_poststop(&r);
+}
+
 /* Walk; then `run` in the foreground waits.  The exit status, or -1. */
 static int walk(struct box *b, bool foreground, struct err *err)
 {
@@ -120,8 +138,12 @@ static int walk(struct box *b, bool foreground, struct err *err)
 	if (foreground && !b->opt.no_subreaper && prctl(PR_SET_CHILD_SUBREAPER, 1) < 0)
 		return err_set(err, errno, "prctl(PR_SET_CHILD_SUBREAPER)");
 	b->sigfd = open_sigfd(err);
-	if (b->sigfd < 0 || steps_walk(b, 0, err) < 0)
+	if (b->sigfd < 0)
 		return -1;
+	if (steps_walk(b, 0, err) < 0) {
+		clean_up_after_hooks(b);
+		return -1;
+	}
 	tell_of_filter(&b->filter);
 	/* The container's mounts should end with it, not with us. */
 	mountset_finish(&b->mounts);

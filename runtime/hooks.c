@@ -15,6 +15,7 @@
 #include "ns/cred.h"
 #include "ns/sys.h"
 #include "runtime/base/fd.h"
+#include "runtime/base/log.h"
 
 /* What a hook said last, for the error. */
 struct output {
@@ -168,4 +169,15 @@ int hooks_run(const struct spec_hooks *list, const char *name, const struct reco
 		if (run_one(&list->v[i], state, err) < 0)
 			return err_under(err, "/hooks/%s/%zu", name, i);
 	return 0;
+}
+
+void hooks_run_all(const struct spec_hooks *list, const char *name, const struct record *r,
+		   enum status status)
+{
+	struct err err;
+	auto_close int state = list->n ? state_file(r, status, &err) : -1;
+
+	for (size_t i = 0; i < list->n; i++)
+		if (state < 0 || run_one(&list->v[i], state, &err) < 0)
+			log_warn("/hooks/%s/%zu: %s", name, i, err.msg);
 }

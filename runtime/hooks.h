@@ -14,4 +14,8 @@
 int hooks_run(const struct spec_hooks *list, const char *name, const struct record *r,
 	      enum status status, struct err *err);
 
+/* The same for poststop: who fails is warned of, and the others run all the same. */
+void hooks_run_all(const struct spec_hooks *list, const char *name, const struct record *r,
+		   enum status status);
+
 #endif

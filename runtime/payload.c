@@ -130,12 +130,9 @@ int payload_find(const struct strs *args, char *const *env, char ret_path[PATH_M
 	return -1;
 }
 
-int payload_exec(const char *path, const struct strs *args, char *const *env, struct err *err)
+int payload_error(const char *name, int num, struct err *err)
 {
-	const char *name = args->v[0];
-
-	execve(path, args->v, env);
-	switch (errno) {
+	switch (num) {
 	case EACCES:
 		return denied(name, " (or its interpreter's, or the mount is noexec)", err);
 	case ENOENT:
@@ -150,8 +147,14 @@ int payload_exec(const char *path, const struct strs *args, char *const *env, st
 		err_hint(err, "not a program for this machine, or a script without #!");
 		break;
 	default:
-		err_at(err, ARGS0, errno, "exec: \"%s\"", name);
+		err_at(err, ARGS0, num, "exec: \"%s\"", name);
 	}
 	err->exit = EXIT_NOEXEC;
 	return -1;
+}
+
+int payload_exec(const char *path, const struct strs *args, char *const *env, struct err *err)
+{
+	execve(path, args->v, env);
+	return payload_error(args->v[0], errno, err);
 }

@@ -26,4 +26,7 @@ int payload_find(const struct strs *args, char *const *env, char ret_path[PATH_M
 /* execve(2); returns only with an error, worded likewise. */
 int payload_exec(const char *path, const struct strs *args, char *const *env, struct err *err);
 
+/* What the errno of a failed execve(2) means for a payload of that name. */
+int payload_error(const char *name, int num, struct err *err);
+
 #endif

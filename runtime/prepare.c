@@ -97,7 +97,7 @@ int box_prepare(struct box *b, struct err *err)
 
 	umask(mask);
 	b->umask = mask;
-	b->dir = b->listener = b->waiting = b->chan = b->sigfd = -1;
+	b->dir = b->listener = b->waiting = b->chan = b->sigfd = b->stub = -1;
 	b->procfd = procfs_open_root(err);
 	if (b->procfd < 0 || absolute_bundle(b, err) < 0 || load_spec(b, err) < 0)
 		return -1;

@@ -225,17 +225,26 @@ int record_hold(int dir, const struct record *r, enum status *ret, int *ret_pidf
 	return 0;
 }
 
+/*
+ * Hooks need the pid before there is a record, to find the namespaces by; the
+ * start time is not known then.  What a crash left half-made may be dead.
+ */
+static bool has_process(const struct record *r, enum status status)
+{
+	if (status == CREATING)
+		return !r->startTime || is_alive(r);
+	return status != STOPPED;
+}
+
 void record_state(struct json *j, const struct record *r, enum status status, const char *owner)
 {
-	bool alive = status == CREATED || status == RUNNING;
-
 	json_open_object(j);
 	json_key(j, "ociVersion");
 	json_str(j, r->ociVersion ? r->ociVersion : SPEC_VERSION);
 	json_key(j, "id");
 	json_str(j, r->id);
 	json_key(j, "pid");
-	json_int(j, alive ? r->pid : 0);
+	json_int(j, has_process(r, status) ? r->pid : 0);
 	json_key(j, "status");
 	json_str(j, status_names[status]);
 	json_key(j, "bundle");

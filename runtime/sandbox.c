@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -18,6 +19,7 @@
 #include "runtime/rows.h"
 #include "runtime/shared.h"
 #include "runtime/steps.h"
+#include "runtime/stub/stub.h"
 
 /* ---- rows of the box ---- */
 
@@ -237,6 +239,30 @@ static int filter_apply(struct box *b, struct err *err)
 	return filter_install(&f, err);
 }
 
+/* Decided here, installed by the stub as its last act. */
+static int late_filter_apply(struct box *b, struct err *err)
+{
+	(void)err;
+	b->late_filter = true;
+	return 0;
+}
+
+/* An early filter may forbid to execute a memory file: see selfexe.h. */
+static bool wants_stub(const struct box *b)
+{
+	return b->spec->process && !has_early_filter(b);
+}
+
+static int stub_apply(struct box *b, struct err *err)
+{
+	const struct shared *s = b->shared;
+
+	if (b->late_filter)
+		shared_await_filter(s);
+	b->stub = stub_make(s->filter, b->late_filter ? s->filter_len : 0, s->filter_flags, err);
+	return b->stub < 0 ? -1 : 0;
+}
+
 static bool has_rlimits(const struct box *b)
 {
 	return b->spec->process && b->spec->process->rlimits.n;
@@ -279,7 +305,10 @@ static int capabilities_apply(struct box *b, struct err *err)
 
 static int payload_apply(struct box *b, struct err *err)
 {
-	return payload_find(&b->spec->process->args, b->env, b->payload, err);
+	const struct strs *args = &b->spec->process->args;
+
+	snprintf(b->shared->payload, sizeof(b->shared->payload), "%s", args->v[0]);
+	return payload_find(args, b->env, b->payload, err);
 }
 
 static bool outlives_host(const struct box *b)
@@ -341,7 +370,12 @@ static int ready_apply(struct box *b, struct err *err)
 
 static int exec_apply(struct box *b, struct err *err)
 {
-	return payload_exec(b->payload, &b->spec->process->args, b->env, err);
+	const struct strs *args = &b->spec->process->args;
+
+	if (b->stub < 0)
+		return payload_exec(b->payload, args, b->env, err);
+	stub_exec(b->stub, b->chan, b->payload, args->v, b->env);
+	return err_set(err, errno, "execute the program that starts the payload");
 }
 
 const struct step steps[] = {
@@ -419,6 +453,10 @@ const struct step steps[] = {
 	 NULL, false, false},
 	/* Without no_new_privs it needs CAP_SYS_ADMIN, so it comes before the user. */
 	{"early-filter", BOX, "/linux/seccomp", has_early_filter, filter_apply, NULL, false, false},
+	/* Its place in time is the end: the stub installs it right before the payload. */
+	{"filter", BOX, "/linux/seccomp", has_late_filter, late_filter_apply, NULL, false, false},
+	/* Before FSIZE and NOFILE could hit it. */
+	{"stub", BOX, NULL, wants_stub, stub_apply, NULL, false, false},
 	/* Late, since NOFILE, NPROC and FSIZE would hit rows above; before raising needs a
 	   privilege that is gone. */
 	{"rlimits", BOX, "/process/rlimits", has_rlimits, rlimits_apply, NULL, false, false},
@@ -446,8 +484,6 @@ const struct step steps[] = {
 	{"fds", BOX, NULL, NULL, fds_apply, NULL, false, false},
 	/* The filter may forbid to send anything. */
 	{"ready", BOX, NULL, NULL, ready_apply, NULL, false, false},
-	/* Last, so that it need not allow what the rows above do. */
-	{"filter", BOX, "/linux/seccomp", has_late_filter, filter_apply, NULL, false, false},
 	{"exec", BOX, "/process/args", NULL, exec_apply, NULL, false, false},
 	/* The payload has been executed; `start` has not returned yet. */
 	{"poststart", HOST, "/hooks/poststart", row_has_poststart, row_poststart_apply, NULL, false,

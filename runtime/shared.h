@@ -27,6 +27,7 @@ struct shared {
 	/* The box's error: behind its seccomp filter it may not be able to send one. */
 	int failed;
 	struct err err;
+	char payload[256]; /* args[0], for the errors of the stub */
 	struct {
 		long long start, end; /* CLOCK_MONOTONIC, ns; 0: not run */
 	} rows[MAX_STEPS];

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "runtime/selfexe.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/sendfile.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "runtime/base/fd.h"
+
+#ifndef MFD_EXEC
+#define MFD_EXEC 0x0010U
+#endif
+
+#define SELF "/proc/self/exe"
+
+static bool maps_host_id(const struct spec_idmaps *maps, uint32_t id)
+{
+	for (size_t i = 0; i < maps->n; i++)
+		if (id >= maps->v[i].hostID && id - maps->v[i].hostID < maps->v[i].size)
+			return true;
+	return false;
+}
+
+bool selfexe_is_exposed(const struct nsset *ns)
+{
+	struct stat st;
+
+	/* A file that is being executed is not "busy" to access(2). */
+	if (faccessat(AT_FDCWD, SELF, W_OK, AT_EACCESS) < 0 && (errno == EACCES || errno == EROFS))
+		return false;
+	if (stat(SELF, &st) < 0)
+		return true;
+	/* Our own sealed copy: written by nobody any more. */
+	if (!st.st_nlink)
+		return false;
+	return !ns->uid.n || maps_host_id(&ns->uid, st.st_uid) ||
+	       maps_host_id(&ns->gid, st.st_gid) || (st.st_mode & S_IWOTH);
+}
+
+static int sealed_copy(struct err *err)
+{
+	auto_close int self = open(SELF, O_RDONLY | O_CLOEXEC), copy = -1;
+	unsigned int flags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
+	struct stat st;
+	ssize_t n;
+
+	copy = memfd_create("bryo", flags | MFD_EXEC);
+	if (copy < 0 && errno == EINVAL)
+		copy = memfd_create("bryo", flags);
+	if (self < 0 || copy < 0 || fstat(self, &st) < 0)
+		return err_set(err, errno, "copy bryo into memory");
+	do
+		n = sendfile(copy, self, NULL, (size_t)st.st_size);
+	while (n > 0);
+	if (n < 0 || fcntl(copy, F_ADD_SEALS,
+			   F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) < 0)
+		return err_set(err, errno, "copy bryo into memory");
+	return fd_take(&copy);
+}
+
+int selfexe_protect(char *const *argv, unsigned int preserve, struct err *err)
+{
+	auto_close int copy = sealed_copy(err);
+
+	if (copy < 0)
+		return -1;
+	for (unsigned int fd = 3; fd < 3 + preserve; fd++)
+		if (fcntl((int)fd, F_SETFD, 0) < 0)
+			return err_set(err, errno, "preserve descriptor %u", fd);
+	fexecve(copy, argv, environ);
+	err_set(err, errno, "execute bryo from memory");
+	if (err->num == EACCES)
+		err_hint(err, "sysctl vm.memfd_noexec forbids it: 2 must not be set here");
+	return -1;
+}

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Executing the payload by way of the stub: see stub.c for why.
+ */
+#ifndef BRYO_RUNTIME_STUB_H
+#define BRYO_RUNTIME_STUB_H
+
+#include <linux/filter.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct err;
+
+/* What follows the program in its image. */
+struct stub_params {
+	uint32_t len, flags; /* of the filter; 0: none */
+	struct sock_filter insns[];
+};
+
+/* What it says on the channel when it fails; num is an errno (all are < 256). */
+enum { STUB_EXEC = 'X', STUB_FILTER = 'F' };
+
+struct stub_message {
+	char what;
+	unsigned char num;
+};
+
+/*
+ * The image, with a filter that is installed before the payload or len 0, as a
+ * sealed memory file.  A descriptor, or -1 and err.
+ */
+int stub_make(const struct sock_filter *insns, size_t len, unsigned int flags, struct err *err);
+
+/*
+ * Execute it: `path` with argv and env, failures to the descriptor `chan`.
+ * Returns only with an error of its own; -1 and errno.
+ */
+int stub_exec(int stub, int chan, const char *path, char *const *argv, char *const *env);
+
+#endif

@@ -1,0 +1,79 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# usage: tests/vm/check.sh [-i | -c COMMANDS | ARGUMENT of tests/run...]
+#
+# Run the tests in a VM with cgroup v2, systemd and SELinux enforcing, as root
+# and as the ordinary user `tester`; without arguments a selection of them.
+# Results are in build/vm/log, a line "N passed, N failed, N skipped" is the last.
+#
+#   -i           only build the image, once for each state of tests/vm/image
+#   -c COMMANDS  run these as root, in a copy of this tree
+#   FAST=1       a VM without systemd; and see tests/vm/boot.sh
+#   PEER=crun    another runtime of the image: crun or runc
+#   SECONDS_MAX  how long it may take, 1500
+#
+# The binaries are those of build/, or of BRYO_BUILD.
+
+set -eu
+
+fail()
+{
+    echo "check.sh: $*" >&2
+    exit 125
+}
+
+find_image()
+{
+    key=$(find tests/vm/image -type f | LC_ALL=C sort | xargs sha256sum | sha256sum | cut -c 1-12)
+    image=build/vm/image-$key
+}
+
+# By its final name only when it is complete.
+build_image()
+{
+    [ "$(id -u)" = 0 ] || fail "the VM's image is built by root, once (two minutes, 400 MB, from Debian's mirror): sudo" \
+        "sh tests/vm/check.sh -i; it needs mmdebstrap, e2fsprogs, zstd, python3 (sh tests/deps.sh vm)"
+    rm -rf build/vm/image-*
+    sh tests/vm/image/build.sh "$image.new" >&2
+    mv "$image.new" "$image"
+}
+
+# What travels: the programs, the tests, and what these read of the tree.
+pack()
+{
+    for name in bryo bryo-test tests/probe; do
+        [ -x "$build/$name" ] || fail "$build/$name is not built (make test-programs)"
+    done
+    mkdir "$work/job"
+    cat >"$work/job/run" <<'END'
+#!/bin/sh
+set --
+while read -r word; do
+    set -- "$@" "$word"
+done <arguments
+BRYO=$(cat runtime) exec sh tests/vm/job.sh "$@"
+END
+    chmod 755 "$work/job/run"
+    for word; do
+        printf '%s\n' "$word"
+    done >"$work/job/arguments"
+    echo "${PEER:+/usr/bin/$PEER}" >"$work/job/runtime"
+    tar -cf "$work/job.tar" --owner=0 --group=0 --mode=u=rwX,go=rX --exclude=__pycache__ \
+        --transform "s,^$build/,build/," \
+        tests man "$build/bryo" "$build/bryo-test" "$build/tests/probe" "$build"/tests/*_test \
+        -C "$work/job" run arguments runtime
+}
+
+cd "$(dirname "$0")/../.."
+build=${BRYO_BUILD:-build}
+find_image
+[ -e "$image/root.img" ] || build_image
+if [ "${1:-}" = -i ]; then
+    echo "$image"
+    exit
+fi
+work=$(mktemp -d "${TMPDIR:-/tmp}/bryo-vm-XXXXXX")
+trap 'rm -rf "$work"' EXIT
+trap 'exit 125' INT TERM
+pack "$@"
+sh tests/vm/boot.sh "$image" "$work/job.tar" build/vm/log "${SECONDS_MAX:-1500}"

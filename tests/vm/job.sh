@@ -1,0 +1,92 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# In the VM, as root at the level s0: run the tests, as root and as `tester`.
+#
+# Arguments are those of tests/run, in place of our selection; -c COMMANDS runs
+# these as root, with as_tester at hand. BRYO is the runtime, a peer perhaps.
+
+set -u
+
+user=tester
+runtime_dir=/run/user/1000
+
+# A cgroup of our own making: what a batch system hands to an ordinary user.
+delegate()
+{
+    cgroup=/sys/fs/cgroup/$user
+    mkdir -p "$cgroup"
+    for name in $(cat /sys/fs/cgroup/cgroup.controllers); do
+        echo "+$name" >/sys/fs/cgroup/cgroup.subtree_control
+    done
+    mkdir -p "$cgroup/tests"
+    for file in "$cgroup" "$cgroup/tests"; do
+        chown "$user:" "$file" "$file/cgroup.procs" "$file/cgroup.threads" "$file/cgroup.subtree_control"
+    done
+}
+
+# As tester, in a delegated cgroup. With --scope, systemd moves us there: as a
+# service of the user manager we would have its level of SELinux, all categories.
+as_tester()
+{
+    if [ -d /run/systemd/system ]; then
+        runuser -u "$user" -- env -i PATH="$PATH" HOME="/home/$user" USER="$user" LANG=C.UTF-8 BRYO="$BRYO" \
+            XDG_RUNTIME_DIR="$runtime_dir" DBUS_SESSION_BUS_ADDRESS="unix:path=$runtime_dir/bus" \
+            systemd-run --user --scope --quiet --property Delegate=yes -- "$@"
+    else
+        delegate
+        sh -c 'echo $$ >"$0/tests/cgroup.procs" && exec "$@"' "$cgroup" \
+            runuser -u "$user" -- env -i PATH="$PATH" HOME="/home/$user" USER="$user" LANG=C.UTF-8 BRYO="$BRYO" "$@"
+    fi
+}
+
+# The tests of $1 (root or tester), and their closing lines in /out/results.
+run_as()
+{
+    who=$1
+    shift
+    echo "== as $who: $*"
+    if [ "$who" = root ]; then
+        "$@"
+    else
+        as_tester "$@"
+    fi 2>&1 | tee "/out/tests-$who"
+    line=$(tail -n 1 "/out/tests-$who")
+    case $line in
+    *' passed, '*' failed, '*' skipped') echo "$line" >>/out/results ;;
+    *) echo "0 passed, 1 failed, 0 skipped" >>/out/results ;;
+    esac
+}
+
+# What meets other things here than on the host; the rest is the host's matter.
+run_selection()
+{
+    who=$1
+    set -- tests/test_lifecycle.py tests/test_confinement.py
+    [ ! -e tests/test_cgroup.py ] || set -- tests/test_cgroup.py "$@"
+    run_as "$who" tests/run "$@"
+    run_as "$who" tests/run -k 'fail run at' -k 'kill create at' tests/test_faults.py
+}
+
+sum()
+{
+    awk '{ p += $1; f += $3; s += $5 } END { print p " passed, " f + 0 " failed, " s " skipped"; exit f > 0 }' "$1"
+}
+
+cd "$(dirname "$0")/../.." || exit 1
+export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8
+export BRYO="${BRYO:-$PWD/build/bryo}"
+if [ "${1:-}" = -c ]; then
+    eval "$2"
+    exit
+fi
+echo "== Linux $(uname -r), SELinux $(getenforce) at $(id -Z), $(nproc) CPUs, $BRYO"
+for who in root tester; do
+    if [ $# -gt 0 ]; then
+        run_as "$who" tests/run "$@"
+    else
+        run_selection "$who"
+    fi
+done
+echo "== SELinux denied $(dmesg | grep -c 'avc: *denied') accesses (file denials)"
+echo "== root and tester:"
+sum /out/results
