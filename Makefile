@@ -37,7 +37,7 @@ YAJL := -lyajl_s
 else
 YAJL := -lyajl
 endif
-LIBS := -lseccomp -lcap $(YAJL)
+LIBS := -lseccomp -lcap $(YAJL) -lm
 
 FOLDERS := runtime/base runtime/stub spec ns seccomp runtime
 SRC := $(filter-out runtime/stub/stub.c,$(foreach d,$(FOLDERS),$(wildcard $(d)/*.c)))
@@ -84,7 +84,7 @@ $(B)/runtime/main.o $(B)/faults/runtime/main.o: \
 define unit_test
 $(B)/tests/$(1)_test: $$(patsubst %.c,$(B)/%.o,$$(wildcard tests/$(1)/*.c)) $$(LIB)
 	@mkdir -p $$(@D)
-	$$(CC) $$(CFLAGS) $$(LDFLAGS) $$(filter-out -static,$$(LINK)) -o $$@ $$^ -lseccomp -lcap -lyajl
+	$$(CC) $$(CFLAGS) $$(LDFLAGS) $$(filter-out -static,$$(LINK)) -o $$@ $$^ -lseccomp -lcap -lyajl -lm
 -include $$(patsubst %.c,$(B)/%.d,$$(wildcard tests/$(1)/*.c))
 endef
 $(foreach t,$(UNIT),$(eval $(call unit_test,$(t))))

@@ -252,21 +252,42 @@ int cred_no_new_privs(struct err *err)
 	return 0;
 }
 
+static int limit_failed(size_t i, const struct spec_rlimit *l, struct err *err)
+{
+	struct rlimit old;
+
+	err_set(err, errno, "set the limit");
+	if (err->num == EPERM && getrlimit((__rlimit_resource_t)l->type, &old) == 0)
+		err_hint(err, "the caller's hard limit is %llu and only CAP_SYS_RESOURCE raises it",
+			 (unsigned long long)old.rlim_max);
+	return err_under(err, "/process/rlimits/%zu", i);
+}
+
+int cred_raise_limits(const struct spec_rlimits *limits, struct err *err)
+{
+	for (size_t i = 0; i < limits->n; i++) {
+		const struct spec_rlimit *l = &limits->v[i];
+		struct rlimit r;
+
+		if (getrlimit((__rlimit_resource_t)l->type, &r) < 0)
+			return limit_failed(i, l, err);
+		if (l->hard <= r.rlim_max)
+			continue;
+		r.rlim_max = l->hard;
+		if (setrlimit((__rlimit_resource_t)l->type, &r) < 0)
+			return limit_failed(i, l, err);
+	}
+	return 0;
+}
+
 int cred_rlimits(const struct spec_rlimits *limits, struct err *err)
 {
 	for (size_t i = 0; i < limits->n; i++) {
 		const struct spec_rlimit *l = &limits->v[i];
-		struct rlimit r = {.rlim_cur = l->soft, .rlim_max = l->hard}, old;
+		struct rlimit r = {.rlim_cur = l->soft, .rlim_max = l->hard};
 
-		if (setrlimit((__rlimit_resource_t)l->type, &r) == 0)
-			continue;
-		err_set(err, errno, "set the limit");
-		if (err->num == EPERM && getrlimit((__rlimit_resource_t)l->type, &old) == 0)
-			err_hint(err,
-				 "the caller's hard limit is %llu and only CAP_SYS_RESOURCE "
-				 "raises it",
-				 (unsigned long long)old.rlim_max);
-		return err_under(err, "/process/rlimits/%zu", i);
+		if (setrlimit((__rlimit_resource_t)l->type, &r) < 0)
+			return limit_failed(i, l, err);
 	}
 	return 0;
 }
@@ -284,12 +305,13 @@ int cred_oom_score(int64_t score, int procfd, struct err *err)
 	return -1;
 }
 
-int cred_keyring(const char *id, struct err *err)
+int cred_keyring(struct err *err)
 {
-	char name[256];
-
-	snprintf(name, sizeof(name), "_ses.%s", id);
-	if (syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, name) >= 0)
+	/*
+	 * Without a name: one of that name could be there already, made by
+	 * another container of the same user for us to find.
+	 */
+	if (syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL) >= 0)
 		return 0;
 	/* A kernel without keyrings has none that could be shared. */
 	if (errno == ENOSYS)

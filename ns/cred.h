@@ -33,11 +33,16 @@ int cred_user(const struct spec_user *u, const struct nsset *ns, int procfd, str
 int cred_capabilities(const struct spec_caps *caps, cred_warn_fn *warn, void *arg, struct err *err);
 
 int cred_no_new_privs(struct err *err);
+/*
+ * Hard limits that are to be higher than they are: while there is privilege.
+ * cred_rlimits() then sets all of them as asked; lowering is always allowed.
+ */
+int cred_raise_limits(const struct spec_rlimits *limits, struct err *err);
 int cred_rlimits(const struct spec_rlimits *limits, struct err *err);
 int cred_oom_score(int64_t score, int procfd, struct err *err);
 
-/* A new session keyring, named after the container (session-keyring(7)). */
-int cred_keyring(const char *id, struct err *err);
+/* A new session keyring (session-keyring(7)). */
+int cred_keyring(struct err *err);
 
 /* A new session: no controlling terminal is shared (setsid(2)). */
 int cred_session(struct err *err);

@@ -2,10 +2,12 @@
 #include "ns/mount.h"
 
 #include <limits.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 
 #include "ns/path.h"
 #include "ns/sys.h"
@@ -79,8 +81,10 @@ int mount_new(const char *fstype, const char *source, const struct strs *options
 	int tree;
 
 	*ret_bad = SIZE_MAX;
+	if (fs < 0 && errno == ENODEV)
+		return err_set(err, 0, "this kernel has no file system %s", fstype);
 	if (fs < 0)
-		return err_set(err, errno, "this kernel has no file system %s", fstype);
+		return err_set(err, errno, "mount %s", fstype);
 	if (source && fsconfig(fs, FSCONFIG_SET_STRING, "source", source, 0) < 0)
 		return fs_failed(fs, fstype, "its source", err);
 	for (size_t i = 0; options && i < options->n; i++) {
@@ -160,6 +164,15 @@ static bool must_not_be_link(const struct mount_entry *e)
 	return e->fstype && (!strcmp(e->fstype, "proc") || !strcmp(e->fstype, "sysfs"));
 }
 
+bool is_root(const struct mountset *m, int fd)
+{
+	struct statx a, b;
+
+	return statx(m->root, "", AT_EMPTY_PATH, STATX_MNT_ID | STATX_INO, &a) == 0 &&
+	       statx(fd, "", AT_EMPTY_PATH, STATX_MNT_ID | STATX_INO, &b) == 0 &&
+	       a.stx_mnt_id == b.stx_mnt_id && a.stx_ino == b.stx_ino;
+}
+
 static int open_place(const struct mountset *m, const struct mount_entry *e, struct err *err)
 {
 	const char *dest = e->spec->destination;
@@ -169,11 +182,20 @@ static int open_place(const struct mountset *m, const struct mount_entry *e, str
 		fd = path_open(m->root, dest, O_PATH | O_DIRECTORY, RESOLVE_NO_SYMLINKS);
 		if (fd >= 0)
 			return fd;
+		if (errno == ENOENT) {
+			/* Made, and looked at again: another may have been faster. */
+			fd = path_make_dir(m->root, dest, err);
+			fd_cleanup(&fd);
+			fd = path_open(m->root, dest, O_PATH | O_DIRECTORY, RESOLVE_NO_SYMLINKS);
+			if (fd >= 0)
+				return fd;
+		}
 		if (errno == ELOOP || errno == ENOTDIR)
 			return err_at(err, "/destination", 0,
 				      "%s in the rootfs is a link or not a directory: "
 				      "%s is mounted on a real directory only",
 				      dest, e->fstype);
+		return err_at(err, "/destination", errno, "open %s in the rootfs", dest);
 	}
 	fd = e->is_dir ? path_make_dir(m->root, dest, err) : path_make_file(m->root, dest, err);
 	return fd < 0 ? err_under(err, "/destination") : fd;
@@ -271,10 +293,10 @@ static int set_attrs(int tree, const struct mount_opts *o, struct err *err)
  * of its own.  The whole tree may not be written from inside, whoever owns
  * parts of it (CVE-2023-25809).
  */
-static void protect_cgroup(struct mount_entry *e, const struct nsset *ns)
+static void protect_cgroup(struct mount_opts *o, bool is_cgroup, const struct nsset *ns)
 {
-	if (e->fstype && !strcmp(e->fstype, "cgroup2") && !nsset_private(ns, NS_CGROUP))
-		e->opts.one.set |= MOUNT_ATTR_RDONLY;
+	if (is_cgroup && !nsset_private(ns, NS_CGROUP))
+		o->one.set |= MOUNT_ATTR_RDONLY;
 }
 
 static int fill_from_below(int tree, int place, struct err *err)
@@ -288,14 +310,17 @@ static int fill_from_below(int tree, int place, struct err *err)
 }
 
 /* Change what is mounted there already. */
-static int remount(const struct mountset *m, const struct mount_entry *e, struct err *err)
+static int remount(const struct mountset *m, struct mount_entry *e, const struct nsset *ns,
+		   struct err *err)
 {
 	const char *dest = e->spec->destination;
 	auto_close int fd = path_open(m->root, dest, O_PATH, 0);
 	unsigned int prop = e->opts.propagation;
+	struct statfs fs;
 
-	if (fd < 0)
+	if (fd < 0 || fstatfs(fd, &fs) < 0)
 		return err_at(err, "/destination", errno, "remount %s", dest);
+	protect_cgroup(&e->opts, fs.f_type == CGROUP2_SUPER_MAGIC, ns);
 	if (set_attrs(fd, &e->opts, err) < 0)
 		return -1;
 	if (prop && mount_change(fd, 0, 0, prop, e->opts.propagation_rec) < 0)
@@ -303,14 +328,29 @@ static int remount(const struct mountset *m, const struct mount_entry *e, struct
 	return 0;
 }
 
-static int mount_one(const struct mountset *m, struct mount_entry *e, const struct nsset *ns,
+/*
+ * A mount on "/" covers the rootfs: it is the root from here on, for the mounts
+ * that follow and for the pivot.
+ */
+static int become_top(struct mountset *m, const struct mount_entry *e, struct err *err)
+{
+	int fd = fcntl(e->at, F_DUPFD_CLOEXEC, 3);
+
+	if (fd < 0)
+		return err_at(err, "/destination", errno, "keep the new root");
+	close(m->root);
+	m->root = fd;
+	return 0;
+}
+
+static int mount_one(struct mountset *m, struct mount_entry *e, const struct nsset *ns,
 		     struct err *err)
 {
 	auto_close int place = -1;
 
 	if (e->opts.remount)
-		return remount(m, e, err);
-	protect_cgroup(e, ns);
+		return remount(m, e, ns, err);
+	protect_cgroup(&e->opts, e->fstype && !strcmp(e->fstype, "cgroup2"), ns);
 	place = open_place(m, e, err);
 	if (place < 0)
 		return -1;
@@ -328,8 +368,8 @@ static int mount_one(const struct mountset *m, struct mount_entry *e, const stru
 		return -1;
 	if (mount_attach(e->tree, place) < 0)
 		return err_at(err, "/destination", errno, "mount on %s", e->spec->destination);
-	close(fd_take(&e->tree));
-	return 0;
+	e->at = fd_take(&e->tree);
+	return is_root(m, place) ? become_top(m, e, err) : 0;
 }
 
 int mountset_mount_all(struct mountset *m, const struct nsset *ns, struct err *err)

@@ -38,7 +38,9 @@ struct mount_entry {
 	struct mount_opts opts;
 	const char *fstype; /* "cgroup2" for "cgroup" */
 	int tree;           /* bind mounts: the source, cloned; -1 */
+	int at;             /* once mounted: its root, for paths below it; -1 */
 	bool is_dir;        /* of the source */
+	bool by_host;       /* the box cannot clone the source itself */
 };
 
 struct mountset {
@@ -48,6 +50,7 @@ struct mountset {
 	size_t n_devices;
 	bool bind_devices; /* in a user namespace nobody may mknod(2) */
 	bool dropped_gid;  /* gid= of a devpts, in a user namespace that was added */
+	bool by_box;       /* the box clones what it can reach */
 	int root;          /* the rootfs: first the host's directory, then its clone, then "/" */
 	int null;          /* the host's /dev/null, cloned, for masked paths; or -1 */
 };
@@ -67,12 +70,24 @@ int mountset_check_namespaces(const struct spec *s, const struct nsset *ns, stru
 
 /*
  * Clone the rootfs (a real directory, and not "/"), the sources of bind mounts
- * and the host's device nodes into detached mounts.  In the caller when it may
- * (nsset.privileged), else in the box, whose mount namespace must hold what it
- * clones: hence the path of the bundle and not a handle.
+ * and the host's device nodes into detached mounts: all that is not cloned yet.
+ *
+ * Trust boundary: flags of the host's mounts (read-only, nosuid ...), and what
+ * they cover, are locked in a copy that a user namespace owns
+ * (mount_namespaces(7)), and in clones made of that copy, but not in clones made
+ * in the host's namespace.  So a box with a user namespace clones for itself
+ * (mountset.by_box), from the copy that it was born with: hence the path of the
+ * bundle and not a handle.
  */
 int mountset_clone_sources(struct mountset *m, const struct spec *s, const char *bundle,
 			   struct err *err);
+
+/*
+ * Before that, in a privileged caller: what the box could not clone, since it
+ * has no capability over the host's files, or what is to be idmapped.
+ */
+int mountset_clone_unreachable(struct mountset *m, const struct spec *s, const char *bundle,
+			       struct err *err);
 
 /* Give mounts with idmap or ridmap the ids of the box (mount_setattr(2)); privileged caller. */
 int mountset_idmap(struct mountset *m, const struct nsset *ns, struct err *err);
@@ -93,6 +108,9 @@ int mountset_readonly_root(struct mountset *m, struct err *err);
 void mountset_finish(struct mountset *m);
 
 /* ---- for the files of ns/ ---- */
+
+/* Is it the root of the container? */
+bool is_root(const struct mountset *m, int fd);
 
 /* A detached copy of the mount at an O_PATH descriptor; -1 and errno. */
 int mount_clone(int fd, bool recursive);

@@ -35,6 +35,14 @@ bool nsset_private(const struct nsset *ns, enum ns_type type)
 	return (ns->create & nsset_clone_flags[type]) || ns->named[type];
 }
 
+bool nsset_joins(const struct nsset *ns)
+{
+	for (int t = 0; t < NS_COUNT; t++)
+		if (ns->named[t])
+			return true;
+	return false;
+}
+
 /*
  * The handle must be a namespace (any file may be named) and of the type asked
  * for: the specification wants an error otherwise.
@@ -112,15 +120,25 @@ static uint64_t flags_of_clone(const struct nsset *ns)
 {
 	/*
 	 * The time namespace is made later, in the box: its offsets can be set
-	 * only while no process is in it.
+	 * only while no process is in it.  The cgroup namespace has as its root
+	 * the cgroup of who makes it, which with CLONE_INTO_CGROUP would be ours:
+	 * the box makes it, once it is in its own.
 	 */
-	return ns->create & ~(uint64_t)CLONE_NEWTIME;
+	return ns->create & ~(uint64_t)(CLONE_NEWTIME | (ns->cgroup ? CLONE_NEWCGROUP : 0));
 }
 
 static pid_t clone_failed(const struct nsset *ns, int num, struct err *err)
 {
-	err_at(err, "/linux/namespaces", num, "make namespaces");
-	if (ns->create & CLONE_NEWUSER)
+	err_at(err, "/linux/namespaces", num, "make namespaces%s",
+	       ns->cgroup ? " and a process in the cgroup" : "");
+	if (ns->cgroup && num == EAGAIN)
+		err_hint(err, "pids.max of the cgroup, or of one above it, is reached");
+	else if (ns->cgroup && num == EACCES)
+		err_hint(err, "you may not write to cgroup.procs in the nearest cgroup above both "
+			      "it and your own");
+	else if (ns->cgroup && (num == EBUSY || num == EOPNOTSUPP))
+		err_hint(err, "the cgroup, or one above it, may hold no processes");
+	else if (ns->create & CLONE_NEWUSER)
 		nsset_userns_hint(err);
 	else if (num == EPERM && !ns->privileged)
 		err_hint(err, "you are not root, and --rootless=false forbids a user namespace");
@@ -151,9 +169,18 @@ static pid_t clone_joined(struct nsset *ns, struct err *err)
 		return err_set(err, errno, "memory for joining namespaces");
 	helper = sys_clone3(CLONE_FILES, SIGCHLD, NULL);
 	if (helper == 0) {
+		if (ns->before_join && ns->before_join(ns->arg, &r->err) < 0)
+			_exit(0);
+		/*
+		 * Processes that are there already must not trace what comes in, nor
+		 * see its descriptors; the box inherits it.
+		 */
+		if (prctl(PR_SET_DUMPABLE, 0) < 0)
+			_exit(0);
 		if (join_all(ns, &r->err) == 0) {
 			/* Not straight into *r, where the box would write its 0 too. */
-			pid = sys_clone3(flags_of_clone(ns) | CLONE_PARENT, 0, &ns->pidfd);
+			pid = sys_clone3_into(ns->cgroup, flags_of_clone(ns) | CLONE_PARENT, 0,
+					      &ns->pidfd);
 			if (pid == 0)
 				return 0;
 			r->num = pid < 0 ? errno : 0;
@@ -189,7 +216,7 @@ pid_t nsset_clone(struct nsset *ns, struct err *err)
 	for (int t = 0; t < NS_COUNT; t++)
 		if (ns->join[t] >= 0)
 			return clone_joined(ns, err);
-	pid = sys_clone3(flags_of_clone(ns), SIGCHLD, &ns->pidfd);
+	pid = sys_clone3_into(ns->cgroup, flags_of_clone(ns), SIGCHLD, &ns->pidfd);
 	if (pid < 0)
 		return clone_failed(ns, errno, err);
 	if (pid > 0)

@@ -25,7 +25,13 @@ struct nsset {
 	struct spec_idmaps uid, gid; /* maps to be written; n == 0 when joined */
 	bool deny_setgroups;         /* the maps are written without privilege */
 	bool map_helpers;            /* newuidmap and newgidmap write them */
-	pid_t pid;                   /* of the box, in the caller's pid namespace; 0: none */
+	/*
+	 * Called in the process that joins, while /proc/self is its own still: what
+	 * it sets there the box inherits.  May be NULL.
+	 */
+	int (*before_join)(void *arg, struct err *err);
+	void *arg;
+	pid_t pid; /* of the box, in the caller's pid namespace; 0: none */
 	int pidfd;
 };
 
@@ -40,6 +46,9 @@ int nsset_plan(struct nsset *ns, const struct spec *s, bool may_add, struct aren
 
 /* Does the box get a namespace of this type for itself, or one that was named? */
 bool nsset_private(const struct nsset *ns, enum ns_type type);
+
+/* Is any namespace joined? */
+bool nsset_joins(const struct nsset *ns);
 
 /* Open the namespaces to be joined and check that each is of its type. */
 int nsset_open(struct nsset *ns, const struct spec *s, struct err *err);

@@ -27,20 +27,22 @@ struct walk {
 	char rest[PATH_MAX];
 };
 
-/* Cut the first component off rest; false at the end. */
-static bool next_component(struct walk *w, char name[NAME_MAX + 1])
+/* Cut the first component off rest: 1, 0 at the end, -1 and errno. */
+static int next_component(struct walk *w, char name[NAME_MAX + 1])
 {
 	char *p = w->rest + strspn(w->rest, "/");
 	size_t len = strcspn(p, "/");
 
 	if (!len)
-		return false;
-	if (len > NAME_MAX)
-		len = NAME_MAX; /* mkdirat() will not find it either */
+		return 0;
+	if (len > NAME_MAX) {
+		errno = ENAMETOOLONG;
+		return -1;
+	}
 	memcpy(name, p, len);
 	name[len] = '\0';
 	memmove(w->rest, p + len, strlen(p + len) + 1);
-	return true;
+	return 1;
 }
 
 /*
@@ -109,6 +111,7 @@ int path_make_dir(int root, const char *path, struct err *err)
 	auto_close int cur = path_open(root, path, O_PATH | O_DIRECTORY, 0);
 	char name[NAME_MAX + 1];
 	struct walk w;
+	int more;
 
 	if (cur >= 0)
 		return fd_take(&cur);
@@ -121,10 +124,13 @@ int path_make_dir(int root, const char *path, struct err *err)
 	cur = path_open(root, "/", O_PATH | O_DIRECTORY, 0);
 	if (cur < 0)
 		return err_set(err, errno, "open the rootfs");
-	while (next_component(&w, name))
+	name[0] = '\0';
+	while ((more = next_component(&w, name)) > 0)
 		if (step_into(&w, &cur, name) < 0)
-			return err_set(err, errno, "make directory %s in the rootfs (at \"%s\")",
-				       path, name);
+			break;
+	if (more)
+		return err_set(err, errno, "make directory %s in the rootfs (at \"%s\")", path,
+			       name);
 	return fd_take(&cur);
 }
 

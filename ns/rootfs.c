@@ -120,6 +120,41 @@ static int mask_one(struct covers *c, int place, struct err *err)
 	return 0;
 }
 
+/* What is left of path below dir, both of plain components; NULL when it is not below. */
+static const char *below(const char *path, const char *dir)
+{
+	for (;;) {
+		size_t len;
+
+		path += strspn(path, "/");
+		dir += strspn(dir, "/");
+		len = strcspn(dir, "/");
+		if (!len)
+			return path;
+		if (strncmp(path, dir, len) != 0 || (path[len] && path[len] != '/'))
+			return NULL;
+		path += len;
+		dir += len;
+	}
+}
+
+/*
+ * Open a path that is to be covered.  Beneath a mount of ours the way goes from
+ * that mount's own descriptor: whoever shares the rootfs may have renamed the
+ * directory it is on meanwhile, and put another in its place.
+ */
+static int open_covered(const struct mountset *m, const char *path)
+{
+	for (size_t i = m->n; i-- > 0;) {
+		const struct mount_entry *e = &m->v[i];
+		const char *rest = e->at < 0 ? NULL : below(path, e->spec->destination);
+
+		if (rest)
+			return path_open(e->at, *rest ? rest : "/", O_PATH, 0);
+	}
+	return path_open(m->root, path, O_PATH, 0);
+}
+
 /* A path that does not exist needs no cover; anything else that fails is an error. */
 static bool is_absent(int num)
 {
@@ -132,13 +167,15 @@ int mountset_mask(struct mountset *m, const struct strs *paths, struct err *err)
 	int bad = make_covers(m, &c, err) < 0 ? err_under(err, "/linux/maskedPaths") : 0;
 
 	for (size_t i = 0; !bad && i < paths->n; i++) {
-		auto_close int place = path_open(m->root, paths->v[i], O_PATH, 0);
+		auto_close int place = open_covered(m, paths->v[i]);
 
 		if (place < 0 && is_absent(errno))
 			continue;
 		if (place < 0)
 			err_set(err, errno, "open %s", paths->v[i]);
-		if (place < 0 || mask_one(&c, place, err) < 0)
+		else if (is_root(m, place))
+			bad = err_set(err, 0, "the root itself cannot be masked");
+		if (bad || place < 0 || mask_one(&c, place, err) < 0)
 			bad = err_under(err, "/linux/maskedPaths/%zu", i);
 	}
 	fd_cleanup(&c.dir);
@@ -146,10 +183,17 @@ int mountset_mask(struct mountset *m, const struct strs *paths, struct err *err)
 }
 
 /* A read-only clone of the tree, on top of itself. */
-static int cover_readonly(int place, const char *path, struct err *err)
+static int cover_readonly(const struct mountset *m, int place, const char *path, struct err *err)
 {
-	auto_close int tree = mount_clone(place, true);
+	auto_close int tree = -1;
 
+	/* The process is in the root already: a cover would not be seen. */
+	if (is_root(m, place)) {
+		if (mount_change(place, MOUNT_ATTR_RDONLY, 0, 0, true) < 0)
+			return err_set(err, errno, "make the root read-only");
+		return 0;
+	}
+	tree = mount_clone(place, true);
 	if (tree < 0)
 		return err_set(err, errno, "clone %s", path);
 	if (mount_change(tree, MOUNT_ATTR_RDONLY, 0, 0, true) < 0)
@@ -162,13 +206,13 @@ static int cover_readonly(int place, const char *path, struct err *err)
 int mountset_readonly(struct mountset *m, const struct strs *paths, struct err *err)
 {
 	for (size_t i = 0; i < paths->n; i++) {
-		auto_close int place = path_open(m->root, paths->v[i], O_PATH, 0);
+		auto_close int place = open_covered(m, paths->v[i]);
 
 		if (place < 0 && is_absent(errno))
 			continue;
 		if (place < 0)
 			err_set(err, errno, "open %s", paths->v[i]);
-		if (place < 0 || cover_readonly(place, paths->v[i], err) < 0)
+		if (place < 0 || cover_readonly(m, place, paths->v[i], err) < 0)
 			return err_under(err, "/linux/readonlyPaths/%zu", i);
 	}
 	return 0;

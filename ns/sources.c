@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/capability.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -114,7 +115,8 @@ static void drop_unmapped_gid(struct mountset *m, struct mount_entry *e, const s
 static int plan_mount(struct mount_entry *e, const struct spec_mount *spec, const struct nsset *ns,
 		      struct arena *a, struct err *err)
 {
-	*e = (struct mount_entry){.spec = spec, .fstype = spec->type, .tree = -1, .is_dir = true};
+	*e = (struct mount_entry){
+		.spec = spec, .fstype = spec->type, .tree = -1, .at = -1, .is_dir = true};
 	if (spec->type && !strcmp(spec->type, "cgroup"))
 		e->fstype = "cgroup2";
 	if (mount_opts_parse(spec, a, &e->opts, err) < 0)
@@ -150,6 +152,7 @@ int mountset_plan(struct mountset *m, const struct spec *s, const struct nsset *
 {
 	*m = (struct mountset){.n = s->mounts.n, .root = -1, .null = -1};
 	m->bind_devices = ns->in_userns || ns->in_child_userns;
+	m->by_box = ns->in_userns && (ns->create & nsset_clone_flags[NS_MOUNT]);
 	if (mountset_check_namespaces(s, ns, err) < 0 || plan_devices(m, s->linux_, a, err) < 0)
 		return -1;
 	m->v = arena_array(a, m->n, sizeof(*m->v));
@@ -170,9 +173,17 @@ int mountset_plan(struct mountset *m, const struct spec *s, const struct nsset *
  */
 static int open_root(struct mountset *m, int bundle, const char *path, struct err *err)
 {
-	auto_close int fd = openat(bundle, path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	auto_close int fd = -1;
+	char name[PATH_MAX];
 	struct stat st, host;
+	size_t len = strlen(path);
 
+	/* With a slash at its end a link would be followed. */
+	while (len > 1 && path[len - 1] == '/')
+		len--;
+	if ((size_t)snprintf(name, sizeof(name), "%.*s", (int)len, path) >= sizeof(name))
+		return err_at(err, "/root/path", ENAMETOOLONG, "open the rootfs");
+	fd = openat(bundle, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0 || fstat(fd, &st) < 0 || stat("/", &host) < 0)
 		return err_at(err, "/root/path", errno, "open the rootfs %s", path);
 	if (S_ISLNK(st.st_mode))
@@ -185,13 +196,16 @@ static int open_root(struct mountset *m, int bundle, const char *path, struct er
 	return 0;
 }
 
-static int clone_root(struct mountset *m, const struct spec *s, struct err *err)
+static int clone_root(struct mountset *m, const struct spec *s, int bundle, struct err *err)
 {
-	int tree = mount_clone(m->root, true);
+	int tree;
 
+	if (open_root(m, bundle, s->root->path, err) < 0)
+		return -1;
+	tree = mount_clone(m->root, true);
+	close(fd_take(&m->root));
 	if (tree < 0)
 		return err_at(err, "/root/path", errno, "clone the rootfs %s", s->root->path);
-	close(m->root);
 	m->root = tree;
 	return 0;
 }
@@ -258,18 +272,80 @@ static int clone_devices(struct mountset *m, struct err *err)
 	return 0;
 }
 
-int mountset_clone_sources(struct mountset *m, const struct spec *s, const char *bundle,
-			   struct err *err)
+/* The capabilities by which root reaches what modes forbid; on or off again. */
+static int reach_beyond_modes(bool on, struct err *err)
+{
+	static const cap_value_t dac[] = {CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH};
+	cap_t caps = cap_get_proc();
+	int bad = !caps ||
+		  cap_set_flag(caps, CAP_EFFECTIVE, 2, dac, on ? CAP_SET : CAP_CLEAR) < 0 ||
+		  cap_set_proc(caps) < 0;
+
+	if (bad)
+		err_set(err, errno, "set CAP_DAC_OVERRIDE");
+	cap_free(caps);
+	return bad ? -1 : 0;
+}
+
+static bool is_out_of_reach(int bundle, const char *path)
+{
+	auto_close int fd = openat(bundle, path, O_PATH | O_CLOEXEC);
+
+	return fd < 0 && (errno == EACCES || errno == EBADF);
+}
+
+static bool has_source(const struct mount_entry *e)
+{
+	return e->opts.bind && !e->opts.remount && e->tree < 0;
+}
+
+/*
+ * What the box, without capabilities over the host's files, cannot open, and
+ * what only the host's privilege can idmap.
+ */
+static int mark_out_of_reach(struct mountset *m, const struct spec *s, const char *bundle,
+			     bool *ret_root, struct err *err)
+{
+	auto_close int dir = -1;
+
+	if (reach_beyond_modes(false, err) < 0)
+		return -1;
+	dir = open(bundle, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	*ret_root = is_out_of_reach(dir, s->root->path);
+	for (size_t i = 0; i < m->n; i++)
+		m->v[i].by_host =
+			has_source(&m->v[i]) &&
+			(m->v[i].opts.idmap || is_out_of_reach(dir, m->v[i].spec->source));
+	return reach_beyond_modes(true, err);
+}
+
+int mountset_clone_unreachable(struct mountset *m, const struct spec *s, const char *bundle,
+			       struct err *err)
 {
 	auto_close int dir = open(bundle, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	bool root = false;
 
 	if (dir < 0)
 		return err_set(err, errno, "open the bundle %s", bundle);
-	if (open_root(m, dir, s->root->path, err) < 0 || clone_root(m, s, err) < 0)
+	if (mark_out_of_reach(m, s, bundle, &root, err) < 0 ||
+	    (root && clone_root(m, s, dir, err) < 0))
 		return -1;
 	for (size_t i = 0; i < m->n; i++)
-		if (m->v[i].opts.bind && !m->v[i].opts.remount &&
-		    clone_source(&m->v[i], dir, err) < 0)
+		if (m->v[i].by_host && clone_source(&m->v[i], dir, err) < 0)
+			return err_under(err, "/mounts/%zu", i);
+	return 0;
+}
+
+int mountset_clone_sources(struct mountset *m, const struct spec *s, const char *bundle,
+			   struct err *err)
+{
+	/* When the bundle is out of reach, so was all in it: cloned already. */
+	auto_close int dir = open(bundle, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	if (m->root < 0 && clone_root(m, s, dir, err) < 0)
+		return -1;
+	for (size_t i = 0; i < m->n; i++)
+		if (has_source(&m->v[i]) && clone_source(&m->v[i], dir, err) < 0)
 			return err_under(err, "/mounts/%zu", i);
 	if (s->linux_->maskedPaths.n) {
 		m->null = clone_node("/dev/null", S_IFCHR, makedev(1, 3), err);
@@ -312,8 +388,10 @@ void mountset_finish(struct mountset *m)
 {
 	fd_cleanup(&m->root);
 	fd_cleanup(&m->null);
-	for (size_t i = 0; m->v && i < m->n; i++)
+	for (size_t i = 0; m->v && i < m->n; i++) {
 		fd_cleanup(&m->v[i].tree);
+		fd_cleanup(&m->v[i].at);
+	}
 	for (size_t i = 0; i < m->n_devices; i++)
 		fd_cleanup(&m->devices[i].tree);
 	*m = (struct mountset){.root = -1, .null = -1};

@@ -33,18 +33,24 @@ static inline int sys_openat2(int dirfd, const char *path, uint64_t flags, uint6
 }
 
 /*
- * fork(2) with the flags of clone3(2): no CLONE_VM, so the child goes on in a
+ * fork(2) with the flags of clone3(2), into the cgroup of that handle (0: none): no CLONE_VM, so the child goes on in a
  * copy of the caller's memory and glibc need not know.
  */
-static inline pid_t sys_clone3(uint64_t flags, uint64_t exit_signal, int *pidfd)
+static inline pid_t sys_clone3_into(int cgroup, uint64_t flags, uint64_t exit_signal, int *pidfd)
 {
 	struct clone_args args = {
-		.flags = flags | (pidfd ? CLONE_PIDFD : 0),
+		.flags = flags | (pidfd ? CLONE_PIDFD : 0) | (cgroup ? CLONE_INTO_CGROUP : 0),
 		.pidfd = (uint64_t)(uintptr_t)pidfd,
 		.exit_signal = exit_signal,
+		.cgroup = (uint64_t)(unsigned int)cgroup,
 	};
 
 	return (pid_t)syscall(SYS_clone3, &args, sizeof(args));
+}
+
+static inline pid_t sys_clone3(uint64_t flags, uint64_t exit_signal, int *pidfd)
+{
+	return sys_clone3_into(0, flags, exit_signal, pidfd);
 }
 
 #endif

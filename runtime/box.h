@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
+#include "cgroup/cgroup.h"
 #include "ns/mount.h"
 #include "ns/nsset.h"
 #include "runtime/base/arena.h"
@@ -55,11 +56,14 @@ struct box {
 	struct shared *shared;
 	mode_t umask; /* the caller's */
 
+	enum cgroup_manager cgroup_manager;
+	struct cgroup cgroup;
 	struct nsset ns;
 	struct mountset mounts;
 	struct filter filter; /* the host's; the box has it in `shared` */
 	char **env;
 	char payload[PATH_MAX];
+	bool wrote_pid_file;
 	bool late_filter; /* the stub installs it */
 	int stub;         /* the program that executes the payload, or -1 */
 };

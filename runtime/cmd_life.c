@@ -99,7 +99,7 @@ static int restore_box(const struct found *f, struct box *b, struct spec *s, str
 	return 0;
 }
 
-static int wake(struct found *f, struct err *err)
+static int wake(struct found *f, int pidfd, struct err *err)
 {
 	struct spec_root root;
 	struct spec s;
@@ -118,28 +118,40 @@ static int wake(struct found *f, struct err *err)
 	fd_cleanup(&b.chan);
 	/* A poststart hook that fails stops the container (config.md, 1.3). */
 	if (bad && !strcmp(err->step, "poststart"))
-		kill(b.ns.pid, SIGKILL);
+		pidfd_send_signal(pidfd, SIGKILL, NULL, 0);
 	return bad;
+}
+
+static int must_be_created(const struct found *f, int *ret_pidfd, struct err *err)
+{
+	enum status status;
+
+	if (record_hold(f->dir, &f->record, &status, ret_pidfd, err) < 0)
+		return -1;
+	if (status != CREATED)
+		return err_set(err, 0, "cannot start container \"%s\": it is %s, not created",
+			       f->record.id, status_names[status]);
+	if (!f->record.hasProcess)
+		return err_at(err, "/process", 0, "is needed to start the container");
+	return 0;
 }
 
 int cmd_start(struct arguments *a, struct err *err)
 {
-	enum status status = CREATING;
+	auto_close int before = -1, pidfd = -1;
 	struct found f;
 	int bad;
 
 	if (container_find(a, a->operands[0], &f, err) < 0)
 		return -1;
-	bad = store_lock(f.store, f.record.id, f.dir, err);
+	/* Once without the lock, which a container in the making holds for long. */
+	bad = must_be_created(&f, &before, err);
 	if (!bad)
-		status = record_status(f.dir, &f.record);
-	if (!bad && status != CREATED)
-		bad = err_set(err, 0, "cannot start container \"%s\": it is %s, not created",
-			      f.record.id, status_names[status]);
-	if (!bad && !f.record.hasProcess)
-		bad = err_at(err, "/process", 0, "is needed to start the container");
+		bad = store_lock(f.store, f.record.id, f.dir, err);
 	if (!bad)
-		bad = wake(&f, err);
+		bad = must_be_created(&f, &pidfd, err);
+	if (!bad)
+		bad = wake(&f, pidfd, err);
 	container_finish(&f);
 	return bad;
 }
@@ -169,6 +181,7 @@ static const char *owner_of(int dir, char buf[64])
 
 int cmd_state(struct arguments *a, struct err *err)
 {
+	enum status status;
 	struct found f;
 	struct json *j;
 	int bad;
@@ -176,9 +189,9 @@ int cmd_state(struct arguments *a, struct err *err)
 	if (container_find(a, a->operands[0], &f, err) < 0)
 		return -1;
 	j = json_new(true);
-	bad = j ? 0 : err_set(err, ENOMEM, "the state");
+	bad = j ? record_status(f.dir, &f.record, &status, err) : err_set(err, ENOMEM, "the state");
 	if (!bad) {
-		record_state(j, &f.record, record_status(f.dir, &f.record), NULL);
+		record_state(j, &f.record, status, NULL);
 		bad = print_json(j, err);
 	}
 	json_free(j);
@@ -204,20 +217,21 @@ static void list_one(const struct listing *l, int store, const char *id)
 {
 	auto_close int dir = -1;
 	struct arena arena = {0};
+	enum status status;
 	struct record r;
 	struct err err;
 	char owner[64];
 
 	if (store_enter(store, id, &dir, &err) < 0)
 		return;
-	if (record_read(dir, id, &arena, &r, &err) < 0)
+	if (record_read(dir, id, &arena, &r, &err) < 0 || record_status(dir, &r, &status, &err) < 0)
 		log_warn("%s", err.msg);
 	else if (l->a->quiet)
 		printf("%s\n", id);
 	else if (l->j)
-		record_state(l->j, &r, record_status(dir, &r), owner_of(dir, owner));
+		record_state(l->j, &r, status, owner_of(dir, owner));
 	else
-		print_row(&r, record_status(dir, &r), owner_of(dir, owner));
+		print_row(&r, status, owner_of(dir, owner));
 	arena_finish(&arena);
 }
 
@@ -373,24 +387,48 @@ int cmd_kill(struct arguments *a, struct err *err)
 
 void run_poststop(const struct record *r)
 {
+	mode_t mask = umask(0);
+
+	umask(mask);
 	if (r->hooks)
-		hooks_run_all(&r->hooks->poststop, "poststop", r, STOPPED);
+		hooks_run_all(&r->hooks->poststop, "poststop", r, STOPPED, mask);
+}
+
+static bool has_ended(int pidfd, int timeout_ms)
+{
+	struct pollfd p = {.fd = pidfd, .events = POLLIN};
+	int n;
+
+	do
+		n = poll(&p, 1, timeout_ms);
+	while (n < 0 && errno == EINTR);
+	return n > 0;
 }
 
 /* SIGKILL, and wait for its end: it may take a while under load. */
 static int end_process(int pidfd, const char *id, struct err *err)
 {
-	struct pollfd p = {.fd = pidfd, .events = POLLIN};
-	int n;
-
 	if (pidfd_send_signal(pidfd, SIGKILL, NULL, 0) < 0 && errno != ESRCH)
 		return err_set(err, errno, "kill container \"%s\"", id);
-	do
-		n = poll(&p, 1, 30000);
-	while (n < 0 && errno == EINTR);
-	if (n <= 0)
+	if (!has_ended(pidfd, 30000))
 		return err_set(err, 0, "container \"%s\" does not die of SIGKILL", id);
 	return 0;
+}
+
+/*
+ * A `create` that hangs (in a hook) holds the lock.  Asked to stop it undoes what
+ * it has done; if it does not, it is killed.
+ */
+static void end_creator(const struct found *f)
+{
+	struct err ignored;
+	auto_close int fd = -1;
+
+	if (!store_is_locked(f->dir))
+		return;
+	fd = record_hold_creator(&f->record, &ignored);
+	if (fd >= 0 && pidfd_send_signal(fd, SIGTERM, NULL, 0) == 0 && !has_ended(fd, 5000))
+		pidfd_send_signal(fd, SIGKILL, NULL, 0);
 }
 
 static int delete_container(const struct arguments *a, struct found *f, struct err *err)
@@ -407,6 +445,8 @@ static int delete_container(const struct arguments *a, struct found *f, struct e
 	/* Before the lock: a `create` or `start` that hangs holds it until its box dies. */
 	if (pidfd >= 0 && end_process(pidfd, id, err) < 0)
 		return -1;
+	if (a->force)
+		end_creator(f);
 	if (store_lock(f->store, id, f->dir, err) < 0)
 		return -1;
 	/* A `create` that was under way may have come to its end. */

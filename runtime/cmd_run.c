@@ -12,6 +12,7 @@
 #include "runtime/base/fd.h"
 #include "runtime/base/log.h"
 #include "runtime/commands.h"
+#include "runtime/selfexe.h"
 #include "runtime/shared.h"
 #include "runtime/steps.h"
 #include "runtime/store.h"
@@ -145,6 +146,8 @@ static int walk(struct box *b, bool foreground, struct err *err)
 		return -1;
 	}
 	tell_of_filter(&b->filter);
+	/* What comes now is not to be waited for. */
+	store_unlock(b->dir);
 	/* The container's mounts should end with it, not with us. */
 	mountset_finish(&b->mounts);
 	if (b->opt.trace && steps_write_trace(b, b->opt.trace, err) < 0)
@@ -162,6 +165,20 @@ static int walk(struct box *b, bool foreground, struct err *err)
 	return status;
 }
 
+/*
+ * The stub keeps bryo out of the payload's sight.  Where there is none, or where
+ * others look on while the box comes in, the executable must be out of reach.
+ */
+static int protect_executable(const struct arguments *a, const struct box *b, struct err *err)
+{
+	bool early =
+		b->spec->linux_->seccomp && b->spec->process && !b->spec->process->noNewPrivileges;
+
+	if (!(early || nsset_joins(&b->ns)) || !selfexe_is_exposed(&b->ns))
+		return 0;
+	return selfexe_protect(a->argv, b->opt.preserve_fds, err);
+}
+
 static int make_container(struct arguments *a, enum op op, struct err *err)
 {
 	struct arena arena = {0};
@@ -176,7 +193,8 @@ static int make_container(struct arguments *a, enum op op, struct err *err)
 
 	if (store_check_id(b.id, err) < 0 || refuse_later(a, err) < 0)
 		return -1;
-	if (box_prepare(&b, err) == 0 && store_open(a->root, true, &b.store, err) == 0)
+	if (box_prepare(&b, err) == 0 && protect_executable(a, &b, err) == 0 &&
+	    store_open(a->root, true, &b.store, err) == 0)
 		status = walk(&b, op == OP_RUN && !b.opt.detach, err);
 	filter_finish(&b.filter);
 	arena_finish(&arena);

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -16,6 +17,8 @@
 #include "ns/sys.h"
 #include "runtime/base/fd.h"
 #include "runtime/base/log.h"
+
+enum outcome { DONE, TIMED_OUT, INTERRUPTED };
 
 /* What a hook said last, for the error. */
 struct output {
@@ -47,11 +50,12 @@ static int state_file(const struct record *r, enum status status, struct err *er
 	return bad ? -1 : fd_take(&fd);
 }
 
-static _Noreturn void become_hook(const struct spec_hook *h, int in, int out)
+static _Noreturn void become_hook(const struct spec_hook *h, mode_t mask, int in, int out)
 {
 	char *none[] = {NULL}, *argv[] = {h->path, NULL};
 	struct err ignored;
 
+	umask(mask);
 	if (cred_signals(&ignored) == 0 && dup2(in, STDIN_FILENO) >= 0 &&
 	    dup2(out, STDOUT_FILENO) >= 0 && dup2(out, STDERR_FILENO) >= 0 &&
 	    close_range(3, ~0U, CLOSE_RANGE_CLOEXEC) == 0)
@@ -88,31 +92,37 @@ static bool take_output(int fd, struct output *o)
 
 /*
  * Until the hook itself has ended: a daemon that it leaves behind may hold the
- * pipe for ever.  1: in time, 0: timed out.
+ * pipe for ever.
  */
-static int await_hook(int pidfd, int pipefd, const struct spec_hook *h, struct output *o)
+static enum outcome await_hook(int pidfd, int pipefd, int sigfd, const struct spec_hook *h,
+			       struct output *o)
 {
 	long long end = h->timeout.set ? now_ms() + (long long)h->timeout.v * 1000 : 0;
-	struct pollfd p[2] = {{.fd = pidfd, .events = POLLIN}, {.fd = pipefd, .events = POLLIN}};
+	struct pollfd p[3] = {{.fd = pidfd, .events = POLLIN},
+			      {.fd = pipefd, .events = POLLIN},
+			      {.fd = sigfd, .events = POLLIN}};
 
 	for (;;) {
 		long long left = end ? end - now_ms() : -1;
 
 		if (end && left <= 0)
-			return 0;
-		if (poll(p, 2, left > 1000000 ? 1000000 : (int)left) < 0 && errno != EINTR)
-			return 0;
+			return TIMED_OUT;
+		if (poll(p, 3, left > 1000000 ? 1000000 : (int)left) < 0 && errno != EINTR)
+			return INTERRUPTED;
 		if ((p[1].revents & (POLLIN | POLLHUP)) && !take_output(pipefd, o))
 			p[1].fd = -1;
 		if (p[0].revents & POLLIN) {
 			while (p[1].fd >= 0 && poll(&p[1], 1, 0) == 1 && take_output(pipefd, o))
 				;
-			return 1;
+			return DONE;
 		}
+		/* Not read: the walker does, and says which signal it was. */
+		if (p[2].revents & POLLIN)
+			return INTERRUPTED;
 	}
 }
 
-static int judge(int status, bool in_time, const struct spec_hook *h, struct output *o,
+static int judge(int status, enum outcome outcome, const struct spec_hook *h, struct output *o,
 		 struct err *err)
 {
 	const char *said;
@@ -121,7 +131,9 @@ static int judge(int status, bool in_time, const struct spec_hook *h, struct out
 		o->text[--o->len] = '\0';
 	said = strrchr(o->text, '\n');
 	said = said ? said + 1 : o->text;
-	if (!in_time)
+	if (outcome == INTERRUPTED)
+		return err_set(err, 0, "hook %.100s: interrupted, killed", h->path);
+	if (outcome == TIMED_OUT)
 		return err_set(err, 0, "hook %.100s: not done after %llu s, killed", h->path,
 			       (unsigned long long)h->timeout.v);
 	if (WIFSIGNALED(status))
@@ -133,12 +145,13 @@ static int judge(int status, bool in_time, const struct spec_hook *h, struct out
 	return 0;
 }
 
-static int run_one(const struct spec_hook *h, int state, struct err *err)
+static int run_one(const struct spec_hook *h, int state, const struct hook_how *how,
+		   struct err *err)
 {
 	auto_close int from = -1, pidfd = -1;
 	struct output o = {.len = 0};
 	int fds[2], status = 0;
-	bool in_time;
+	enum outcome outcome;
 	pid_t pid;
 
 	if (lseek(state, 0, SEEK_SET) < 0 || pipe2(fds, O_CLOEXEC) < 0)
@@ -146,38 +159,39 @@ static int run_one(const struct spec_hook *h, int state, struct err *err)
 	from = fds[0];
 	pid = sys_clone3(0, SIGCHLD, &pidfd);
 	if (pid == 0)
-		become_hook(h, state, fds[1]);
+		become_hook(h, how->umask, state, fds[1]);
 	close(fds[1]);
 	if (pid < 0)
 		return err_set(err, errno, "fork for hook %s", h->path);
-	in_time = await_hook(pidfd, from, h, &o);
-	if (!in_time)
+	outcome = await_hook(pidfd, from, how->sigfd, h, &o);
+	if (outcome != DONE)
 		kill(pid, SIGKILL);
 	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
 		;
-	return judge(status, in_time, h, &o, err);
+	return judge(status, outcome, h, &o, err);
 }
 
 int hooks_run(const struct spec_hooks *list, const char *name, const struct record *r,
-	      enum status status, struct err *err)
+	      enum status status, const struct hook_how *how, struct err *err)
 {
 	auto_close int state = state_file(r, status, err);
 
 	if (state < 0)
 		return -1;
 	for (size_t i = 0; i < list->n; i++)
-		if (run_one(&list->v[i], state, err) < 0)
+		if (run_one(&list->v[i], state, how, err) < 0)
 			return err_under(err, "/hooks/%s/%zu", name, i);
 	return 0;
 }
 
 void hooks_run_all(const struct spec_hooks *list, const char *name, const struct record *r,
-		   enum status status)
+		   enum status status, mode_t mask)
 {
+	const struct hook_how how = {.umask = mask, .sigfd = -1};
 	struct err err;
 	auto_close int state = list->n ? state_file(r, status, &err) : -1;
 
 	for (size_t i = 0; i < list->n; i++)
-		if (state < 0 || run_one(&list->v[i], state, &err) < 0)
+		if (state < 0 || run_one(&list->v[i], state, &how, &err) < 0)
 			log_warn("/hooks/%s/%zu: %s", name, i, err.msg);
 }

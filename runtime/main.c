@@ -169,12 +169,26 @@ static int print_version(void)
 	return fflush(stdout) ? -1 : 0;
 }
 
+/*
+ * Descriptors that are to be handed on must be there, and before we have opened
+ * any: what fills a gap would be ours.
+ */
+static int check_preserved(unsigned int n, struct err *err)
+{
+	for (unsigned int fd = 3; fd < 3 + n; fd++)
+		if (fcntl((int)fd, F_GETFD) < 0)
+			return err_set(err, errno, "--preserve-fds %u: descriptor %u is not open",
+				       n, fd);
+	return 0;
+}
+
 /* Whatever is wrong, the log gets it once its name is known. */
 static int prepare(int argc, char **argv, struct arguments *a, const struct command **c,
 		   struct err *err)
 {
 	struct err log;
-	int bad = prepare_process(err) < 0 || opts_parse(argc, argv, a, c, err) < 0;
+	int bad = prepare_process(err) < 0 || opts_parse(argc, argv, a, c, err) < 0 ||
+		  check_preserved(a->box.preserve_fds, err) < 0;
 
 	if (log_open(a->log, a->log_format == LOG_JSON, a->debug, &log) < 0 && !bad) {
 		*err = log;

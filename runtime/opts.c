@@ -135,7 +135,7 @@ int opts_parse(int argc, char **argv, struct arguments *ret, const struct comman
 	const struct command *c = NULL;
 	bool only_operands = false;
 
-	*ret = (struct arguments){0};
+	*ret = (struct arguments){.argv = argv};
 	*ret_command = NULL;
 
 	for (int i = 1; i < argc; i++) {

@@ -34,7 +34,6 @@ struct option_row {
 
 enum { ROOTLESS_AUTO, ROOTLESS_TRUE, ROOTLESS_FALSE };
 enum { LOG_TEXT, LOG_JSON };
-enum { CGROUP_AUTO, CGROUP_CGROUPFS, CGROUP_SYSTEMD, CGROUP_DISABLED };
 enum { FORMAT_TABLE, FORMAT_JSON };
 
 struct arguments {
@@ -46,6 +45,7 @@ struct arguments {
 	struct box_options box;
 	bool all, force, quiet, spec_rootless;
 	int format;
+	char *const *argv; /* all of it, to execute bryo again */
 	/* what is no option */
 	const char *operands[4];
 	int n_operands;

@@ -27,7 +27,9 @@ static int read_config(const char *bundle, struct arena *a, char **ret_text, siz
 	fd = openat(dir, "config.json", O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 	if (fd < 0 || fstat(fd, &st) < 0) {
 		err_set(err, errno, "open config.json in the bundle %s", bundle);
-		return err_hint(err, "make one with: bryo spec -b %s", bundle);
+		if (err->num == ENOENT)
+			err_hint(err, "make one with: bryo spec -b %s", bundle);
+		return -1;
 	}
 	if (!S_ISREG(st.st_mode))
 		return err_set(err, 0, "config.json in the bundle %s is not a regular file",
@@ -81,14 +83,16 @@ static void tell_added_userns(const struct nsset *ns)
 			  "newuidmap: no other id exists in the container");
 }
 
-/* Descriptors that are to be handed on must be there. */
-static int check_preserved(const struct box *b, struct err *err)
+static int plan_cgroup(struct box *b, struct err *err)
 {
-	for (unsigned int fd = 3; fd < 3 + b->opt.preserve_fds; fd++)
-		if (fcntl((int)fd, F_GETFD) < 0)
-			return err_set(err, errno, "--preserve-fds %u: descriptor %u is not open",
-				       b->opt.preserve_fds, fd);
-	return 0;
+	const struct cgroup_wish wish = {
+		.manager = b->cgroup_manager,
+		.linux_ = b->spec->linux_,
+		.id = b->id ? b->id : "ID",
+		.may_load = b->ns.privileged && !b->ns.in_child_userns,
+	};
+
+	return cgroup_plan(&b->cgroup, &wish, b->arena, err);
 }
 
 int box_prepare(struct box *b, struct err *err)
@@ -104,9 +108,9 @@ int box_prepare(struct box *b, struct err *err)
 	if (nsset_plan(&b->ns, b->spec, b->may_add_userns, b->arena, err) < 0)
 		return -1;
 	tell_added_userns(&b->ns);
-	if (spec_check_supported(b->spec, b->ns.in_userns || b->ns.in_child_userns, err) < 0 ||
+	if (spec_check_supported(b->spec, err) < 0 || plan_cgroup(b, err) < 0 ||
 	    mountset_plan(&b->mounts, b->spec, &b->ns, b->arena, err) < 0 ||
-	    sysctl_check(&b->spec->linux_->sysctl, &b->ns, err) < 0 || check_preserved(b, err) < 0)
+	    sysctl_check(&b->spec->linux_->sysctl, &b->ns, err) < 0)
 		return -1;
 	if (b->mounts.dropped_gid)
 		log_debug("left out gid= of a devpts: the group does not exist in the container");

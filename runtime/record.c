@@ -3,11 +3,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/pidfd.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -27,7 +30,9 @@ static const struct field record_fields[] = {
 	{F(record, rootfs, K_STR)},
 	{F(record, created, K_STR)},
 	{F(record, pid, K_I64), RANGE(0, INT32_MAX)},
-	{F(record, startTime, K_U64), ANY_U64},
+	{F(record, identity, K_U64), ANY_U64},
+	{F(record, creator, K_I64), RANGE(0, INT32_MAX)},
+	{F(record, creatorIdentity, K_U64), ANY_U64},
 	{F(record, ownPidNamespace, K_BOOL)},
 	{F(record, hasProcess, K_BOOL)},
 	{F(record, annotations, K_MAP)},
@@ -36,15 +41,39 @@ static const struct field record_fields[] = {
 
 static const struct object object_record = OBJECT(record, record_fields, NULL);
 
+/*
+ * Days since 1970 as a date of the Gregorian calendar.  Not gmtime(3) and
+ * strftime(3): they read the time zone's file, which nobody asks for.
+ */
+static void date_of(long days, int *year, int *month, int *day)
+{
+	static const int lengths[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+
+	for (*year = 1970;; (*year)++) {
+		bool leap = (*year % 4 == 0 && *year % 100 != 0) || *year % 400 == 0;
+
+		if (days < 365 + leap) {
+			for (*month = 0; days >= lengths[*month] + (leap && *month == 1);
+			     (*month)++)
+				days -= lengths[*month] + (leap && *month == 1);
+			break;
+		}
+		days -= 365 + leap;
+	}
+	(*month)++;
+	*day = (int)days + 1;
+}
+
 static char *now(struct arena *a)
 {
+	int year, month, day, seconds;
 	struct timespec ts;
-	char date[32];
-	struct tm tm;
 
 	clock_gettime(CLOCK_REALTIME, &ts);
-	strftime(date, sizeof(date), "%Y-%m-%dT%H:%M:%S", gmtime_r(&ts.tv_sec, &tm));
-	return arena_printf(a, "%s.%09ldZ", date, ts.tv_nsec);
+	date_of(ts.tv_sec / 86400, &year, &month, &day);
+	seconds = (int)(ts.tv_sec % 86400);
+	return arena_printf(a, "%04d-%02d-%02dT%02d:%02d:%02d.%09ldZ", year, month, day,
+			    seconds / 3600, seconds / 60 % 60, seconds % 60, ts.tv_nsec);
 }
 
 static char *rootfs_path(const struct box *b)
@@ -158,7 +187,11 @@ int record_read(int dir, const char *id, struct arena *a, struct record *ret, st
 	return 0;
 }
 
-int process_start_time(pid_t pid, uint64_t *ret, bool *ret_zombie)
+/* PID_FS_MAGIC of <linux/magic.h>, from Linux 6.9 on. */
+#define PIDFS_MAGIC 0x50494446
+
+/* Field 22 of /proc/PID/stat; 0 when it cannot be read. */
+static uint64_t start_time(pid_t pid)
 {
 	char path[32], buf[1024], *p;
 	auto_close int fd = -1;
@@ -168,33 +201,57 @@ int process_start_time(pid_t pid, uint64_t *ret, bool *ret_zombie)
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	n = fd < 0 ? -1 : read(fd, buf, sizeof(buf) - 1);
 	if (n <= 0)
-		return -1;
+		return 0;
 	buf[n] = '\0';
 	/* The name, in brackets, may hold anything; brackets too (proc(5)). */
 	p = strrchr(buf, ')');
-	if (!p || p[1] != ' ') {
-		errno = EINVAL;
-		return -1;
-	}
-	p += 2;
-	if (ret_zombie)
-		*ret_zombie = *p == 'Z' || *p == 'X';
-	for (int field = 3; field < 22 && p; field++) {
+	for (int field = 2; field < 22 && p; field++) {
 		p = strchr(p, ' ');
 		p = p ? p + 1 : NULL;
 	}
-	*ret = p ? strtoull(p, NULL, 10) : 0;
-	return 0;
+	return p ? strtoull(p, NULL, 10) : 0;
 }
 
-/* Does the process of the record still live?  A recycled pid is another's. */
-static bool is_alive(const struct record *r)
+/*
+ * A number that no other process will have as long as the system runs: the
+ * inode of the pidfd where pidfds have inodes of their own, else the time at
+ * which the process of that pid was started.
+ */
+int process_identity(int pidfd, pid_t pid, uint64_t *ret, struct err *err)
 {
-	uint64_t start = 0;
-	bool zombie = false;
+	struct statfs fs;
+	struct stat st;
 
-	return process_start_time((pid_t)r->pid, &start, &zombie) == 0 && !zombie &&
-	       start == r->startTime;
+	if (fstatfs(pidfd, &fs) < 0 || fstat(pidfd, &st) < 0)
+		return err_set(err, errno, "pidfd of process %d", pid);
+	*ret = fs.f_type == PIDFS_MAGIC ? st.st_ino : start_time(pid);
+	if (*ret)
+		return 0;
+	err_set(err, 0, "/proc/%d/stat cannot be read", pid);
+	return err_hint(err, "on Linux before 6.9, /proc must not be mounted with hidepid=");
+}
+
+/*
+ * A handle of that process while it lives, or -1.  A pidfd is
+ * readable when the last thread has ended, whatever the first one did.
+ */
+static int hold_process(pid_t pid, uint64_t known, struct err *err)
+{
+	/* The handle first: what is checked then cannot change its meaning. */
+	auto_close int fd = pid ? pidfd_open(pid, 0) : -1;
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+	uint64_t identity;
+
+	*err = (struct err){0};
+	if (fd < 0) {
+		if (pid && errno != ESRCH && errno != EINVAL)
+			err_set(err, errno, "pidfd of process %d", pid);
+		return -1;
+	}
+	if (poll(&p, 1, 0) != 0 || process_identity(fd, pid, &identity, err) < 0 ||
+	    identity != known)
+		return -1;
+	return fd_take(&fd);
 }
 
 static enum status status_of(int dir, const struct record *r, bool alive)
@@ -206,34 +263,45 @@ static enum status status_of(int dir, const struct record *r, bool alive)
 	return shared_is_waiting(dir) ? CREATED : RUNNING;
 }
 
-enum status record_status(int dir, const struct record *r)
-{
-	return status_of(dir, r, r->pid && is_alive(r));
-}
-
 int record_hold(int dir, const struct record *r, enum status *ret, int *ret_pidfd, struct err *err)
 {
-	/* The handle first: what is checked then cannot change its meaning. */
-	auto_close int fd = r->pid ? pidfd_open((pid_t)r->pid, 0) : -1;
-	bool alive;
+	int fd = hold_process((pid_t)r->pid, r->identity, err);
 
-	if (r->pid && fd < 0 && errno != ESRCH && errno != EINVAL)
-		return err_set(err, errno, "pidfd of process %lld", (long long)r->pid);
-	alive = fd >= 0 && is_alive(r);
-	*ret = status_of(dir, r, alive);
-	*ret_pidfd = alive ? fd_take(&fd) : -1;
+	/* Not known to be dead is not dead. */
+	if (fd < 0 && err->msg[0])
+		return -1;
+	*ret = status_of(dir, r, fd >= 0);
+	*ret_pidfd = fd;
 	return 0;
+}
+
+int record_hold_creator(const struct record *r, struct err *err)
+{
+	return hold_process((pid_t)r->creator, r->creatorIdentity, err);
+}
+
+int record_status(int dir, const struct record *r, enum status *ret, struct err *err)
+{
+	auto_close int fd = -1;
+
+	return record_hold(dir, r, ret, &fd, err);
 }
 
 /*
  * Hooks need the pid before there is a record, to find the namespaces by; the
- * start time is not known then.  What a crash left half-made may be dead.
+ * identity is not known then.  What a crash left half-made may be dead.
  */
 static bool has_process(const struct record *r, enum status status)
 {
-	if (status == CREATING)
-		return !r->startTime || is_alive(r);
-	return status != STOPPED;
+	struct err ignored;
+	auto_close int fd = -1;
+
+	if (status != CREATING)
+		return status != STOPPED;
+	if (!r->identity)
+		return true;
+	fd = hold_process((pid_t)r->pid, r->identity, &ignored);
+	return fd >= 0;
 }
 
 void record_state(struct json *j, const struct record *r, enum status status, const char *owner)

@@ -12,9 +12,11 @@
 
 struct record {
 	char *ociVersion, *id, *bundle, *rootfs;
-	char *created;        /* RFC 3339, UTC */
-	int64_t pid;          /* 0 until the container is created */
-	uint64_t startTime;   /* field 22 of /proc/PID/stat: with the pid, an identity */
+	char *created;     /* RFC 3339, UTC */
+	int64_t pid;       /* 0 until the container is created */
+	uint64_t identity; /* of the process, with its pid: see process_identity() */
+	int64_t creator;   /* the bryo that makes it, with its identity */
+	uint64_t creatorIdentity;
 	bool ownPidNamespace; /* its end ends all processes of the container */
 	bool isPublished;     /* not in the file: under which name it was found */
 	bool hasProcess;      /* the configuration had /process: it can be started */
@@ -26,7 +28,7 @@ enum status { CREATING, CREATED, RUNNING, STOPPED };
 
 extern const char *const status_names[];
 
-/* Describe the box, but for startTime; strings stay those of the box and its arena. */
+/* Describe the box, but for the identity; strings stay those of the box and its arena. */
 int record_of(const struct box *b, struct record *ret, struct err *err);
 
 /*
@@ -45,9 +47,10 @@ int record_read(int dir, const char *id, struct arena *a, struct record *ret, st
 
 /*
  * Is it alive, and does it wait for `start`?  The kernel is asked, not the
- * record: a recycled pid is no container, and see shared.h.
+ * record: a recycled pid is no container, and see shared.h.  -1 and err when
+ * that cannot be told.
  */
-enum status record_status(int dir, const struct record *r);
+int record_status(int dir, const struct record *r, enum status *ret, struct err *err);
 
 /*
  * The same, for who means to signal it: *ret_pidfd refers to its process while
@@ -55,8 +58,11 @@ enum status record_status(int dir, const struct record *r);
  */
 int record_hold(int dir, const struct record *r, enum status *ret, int *ret_pidfd, struct err *err);
 
-/* Start time of a process; -1 and errno.  *ret_zombie may be NULL. */
-int process_start_time(pid_t pid, uint64_t *ret, bool *ret_zombie);
+/* A handle of the bryo that makes it, while that lives; -1. */
+int record_hold_creator(const struct record *r, struct err *err);
+
+/* What tells the process apart from a later one of the same pid.  -1 and err. */
+int process_identity(int pidfd, pid_t pid, uint64_t *ret, struct err *err);
 
 /* The state of runtime.md as an object, with runc's extra members. */
 void record_state(struct json *j, const struct record *r, enum status status, const char *owner);

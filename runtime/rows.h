@@ -25,6 +25,14 @@ int row_identify_apply(struct box *b, struct err *err);
 int row_record_apply(struct box *b, struct err *err);
 void row_record_undo(struct box *b);
 
+bool row_has_cgroup(const struct box *b);
+int row_cgroup_apply(struct box *b, struct err *err);
+void row_cgroup_undo(struct box *b);
+bool row_has_limits(const struct box *b);
+int row_limits_apply(struct box *b, struct err *err);
+bool row_has_cgroupns(const struct box *b);
+int row_cgroupns_apply(struct box *b, struct err *err);
+
 bool row_has_prestart(const struct box *b);
 int row_prestart_apply(struct box *b, struct err *err);
 bool row_has_create_runtime(const struct box *b);

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -77,6 +78,8 @@ void row_filter_undo(struct box *b)
 
 int row_sources_apply(struct box *b, struct err *err)
 {
+	if (b->side == HOST && b->mounts.by_box)
+		return mountset_clone_unreachable(&b->mounts, b->spec, b->bundle, err);
 	return mountset_clone_sources(&b->mounts, b->spec, b->bundle, err);
 }
 
@@ -119,6 +122,13 @@ static int be_born(struct box *b, const int chan[2], struct err *err)
 	return 0;
 }
 
+static int set_oom_score(void *arg, struct err *err)
+{
+	const struct box *b = arg;
+
+	return cred_oom_score(b->spec->process->oomScoreAdj.v, b->procfd, err);
+}
+
 int row_clone_apply(struct box *b, struct err *err)
 {
 	int chan[2];
@@ -127,6 +137,10 @@ int row_clone_apply(struct box *b, struct err *err)
 	if (baton_pair(chan, err) < 0)
 		return -1;
 	faults_prepare(b);
+	if (b->spec->process && b->spec->process->oomScoreAdj.set) {
+		b->ns.before_join = set_oom_score;
+		b->ns.arg = b;
+	}
 	pid = nsset_clone(&b->ns, err);
 	if (pid == 0)
 		return be_born(b, chan, err);
@@ -176,12 +190,13 @@ int row_idmapped_mounts_apply(struct box *b, struct err *err)
 static int run_hooks(struct box *b, const struct spec_hooks *list, const char *name,
 		     enum status status, struct err *err)
 {
+	struct hook_how how = {.umask = b->umask, .sigfd = b->sigfd};
 	struct record r;
 
 	if (record_of(b, &r, err) < 0)
 		return -1;
 	r.pid = b->shared->pid;
-	return hooks_run(list, name, &r, status, err);
+	return hooks_run(list, name, &r, status, &how, err);
 }
 
 /* What a row of hooks needs; the status is what runtime.md says at that moment. */
@@ -203,13 +218,16 @@ HOOK_ROW(poststart, poststart, RUNNING)
 
 /* ---- the end of create ---- */
 
-static int write_pid_file(const char *path, pid_t pid, struct err *err)
+static int write_pid_file(const char *path, pid_t pid, bool *ret_written, struct err *err)
 {
 	char text[16];
 	int n = snprintf(text, sizeof(text), "%d", pid);
 	auto_close int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY, 0644);
 
-	if (fd < 0 || fd_write_all(fd, text, (size_t)n) < 0)
+	if (fd < 0)
+		return err_set(err, errno, "open the pid file %s", path);
+	*ret_written = true;
+	if (fd_write_all(fd, text, (size_t)n) < 0)
 		return err_set(err, errno, "write the pid file %s", path);
 	return 0;
 }
@@ -217,18 +235,24 @@ static int write_pid_file(const char *path, pid_t pid, struct err *err)
 /* All but its name: so `record` has one rename(2) left to do. */
 int row_identify_apply(struct box *b, struct err *err)
 {
+	auto_close int self = pidfd_open(getpid(), 0);
 	struct record r;
 
 	if (record_of(b, &r, err) < 0)
 		return -1;
-	if (process_start_time(b->ns.pid, &r.startTime, NULL) < 0)
-		return err_set(err, errno, "read the start time of the container's process");
+	if (self < 0)
+		return err_set(err, errno, "pidfd of bryo itself");
+	r.creator = getpid();
+	if (process_identity(b->ns.pidfd, b->ns.pid, &r.identity, err) < 0 ||
+	    process_identity(self, getpid(), &r.creatorIdentity, err) < 0)
+		return -1;
 	return record_write(b->dir, &r, err);
 }
 
 int row_record_apply(struct box *b, struct err *err)
 {
-	if (b->opt.pid_file && write_pid_file(b->opt.pid_file, b->ns.pid, err) < 0)
+	if (b->opt.pid_file &&
+	    write_pid_file(b->opt.pid_file, b->ns.pid, &b->wrote_pid_file, err) < 0)
 		return -1;
 	return record_publish(b->dir, err);
 }
@@ -238,7 +262,7 @@ void row_record_undo(struct box *b)
 {
 	struct stat st;
 
-	if (b->op != OP_START && b->ns.pid && b->opt.pid_file && stat(b->opt.pid_file, &st) == 0 &&
+	if (b->wrote_pid_file && b->ns.pid && stat(b->opt.pid_file, &st) == 0 &&
 	    S_ISREG(st.st_mode))
 		unlink(b->opt.pid_file);
 }

@@ -28,9 +28,9 @@ static bool is_privileged(const struct box *b)
 	return b->ns.privileged;
 }
 
-static bool is_unprivileged(const struct box *b)
+static bool clones_in_box(const struct box *b)
 {
-	return !b->ns.privileged;
+	return !b->ns.privileged || b->mounts.by_box;
 }
 
 static bool makes_timens(const struct box *b)
@@ -48,6 +48,12 @@ static int time_apply(struct box *b, struct err *err)
 static bool has_oom_score(const struct box *b)
 {
 	return b->spec->process && b->spec->process->oomScoreAdj.set;
+}
+
+/* A box that joins namespaces has it from the process that joins: see row_clone_apply(). */
+static bool sets_oom_score(const struct box *b)
+{
+	return has_oom_score(b) && !nsset_joins(&b->ns);
 }
 
 static int oom_score_apply(struct box *b, struct err *err)
@@ -190,7 +196,8 @@ static bool wants_keyring(const struct box *b)
 
 static int keyring_apply(struct box *b, struct err *err)
 {
-	return cred_keyring(b->id, err);
+	(void)b;
+	return cred_keyring(err);
 }
 
 static int session_apply(struct box *b, struct err *err)
@@ -266,6 +273,11 @@ static int stub_apply(struct box *b, struct err *err)
 static bool has_rlimits(const struct box *b)
 {
 	return b->spec->process && b->spec->process->rlimits.n;
+}
+
+static int raise_limits_apply(struct box *b, struct err *err)
+{
+	return cred_raise_limits(&b->spec->process->rlimits, err);
 }
 
 static int rlimits_apply(struct box *b, struct err *err)
@@ -405,10 +417,10 @@ const struct step steps[] = {
 	{"filter-compile", HOST, "/linux/seccomp", has_filter, row_filter_compile_apply,
 	 row_filter_undo, true, false},
 	/* As the caller still, not as root: the caller's ids reach the sources. */
-	{"box-sources", BOX, "/mounts", is_unprivileged, row_sources_apply, NULL, false, false},
+	{"box-sources", BOX, "/mounts", clones_in_box, row_sources_apply, NULL, false, false},
 	/* The files of /proc/self are ours only while the process is dumpable. */
 	{"time-offsets", BOX, "/linux/timeOffsets", makes_timens, time_apply, NULL, false, false},
-	{"oom-score", BOX, "/process/oomScoreAdj", has_oom_score, oom_score_apply, NULL, false,
+	{"oom-score", BOX, "/process/oomScoreAdj", sets_oom_score, oom_score_apply, NULL, false,
 	 false},
 	/* From here on what the box makes belongs to the container's root. */
 	{"become-root", BOX, NULL, NULL, become_root_apply, NULL, false, false},
@@ -451,19 +463,22 @@ const struct step steps[] = {
 	/* Dropping from the bounding set needs CAP_SETPCAP, which goes below. */
 	{"bounding-set", BOX, "/process/capabilities/bounding", has_process, bounding_set_apply,
 	 NULL, false, false},
-	/* Without no_new_privs it needs CAP_SYS_ADMIN, so it comes before the user. */
-	{"early-filter", BOX, "/linux/seccomp", has_early_filter, filter_apply, NULL, false, false},
 	/* Its place in time is the end: the stub installs it right before the payload. */
 	{"filter", BOX, "/linux/seccomp", has_late_filter, late_filter_apply, NULL, false, false},
 	/* Before FSIZE and NOFILE could hit it. */
 	{"stub", BOX, NULL, wants_stub, stub_apply, NULL, false, false},
-	/* Late, since NOFILE, NPROC and FSIZE would hit rows above; before raising needs a
-	   privilege that is gone. */
-	{"rlimits", BOX, "/process/rlimits", has_rlimits, rlimits_apply, NULL, false, false},
+	/* Raising a hard limit needs a privilege that goes; all else about them comes last. */
+	{"raise-limits", BOX, "/process/rlimits", has_rlimits, raise_limits_apply, NULL, false,
+	 false},
 	{"user", BOX, "/process/user", has_process, user_apply, NULL, false, false},
 	{"umask", BOX, "/process/user/umask", has_process, umask_apply, NULL, false, false},
 	/* As the user, with the capabilities of the container's root still. */
 	{"cwd", BOX, "/process/cwd", has_process, cwd_apply, NULL, false, false},
+	/*
+	 * Without no_new_privs it needs CAP_SYS_ADMIN, which the next row takes; the
+	 * later it is, the less it has to allow to us.
+	 */
+	{"early-filter", BOX, "/linux/seccomp", has_early_filter, filter_apply, NULL, false, false},
 	{"no-new-privs", BOX, "/process/noNewPrivileges", has_no_new_privs, no_new_privs_apply,
 	 NULL, false, false},
 	/* The last privilege goes. */
@@ -478,6 +493,8 @@ const struct step steps[] = {
 	{"wait-start", BOX, NULL, waits_for_start, wait_start_apply, NULL, false, false},
 	{"start-container", BOX, "/hooks/startContainer", row_has_start_container,
 	 row_start_container_apply, NULL, false, false},
+	/* Not earlier: NOFILE, NPROC and FSIZE would hit rows above. */
+	{"rlimits", BOX, "/process/rlimits", has_rlimits, rlimits_apply, NULL, false, false},
 	/* Not earlier: SIGPIPE and SIGXFSZ are ignored by the rows above. */
 	{"signals", BOX, NULL, NULL, signals_apply, NULL, false, false},
 	/* Nothing may open a descriptor after it. */

@@ -55,8 +55,8 @@ static int sealed_copy(struct err *err)
 	do
 		n = sendfile(copy, self, NULL, (size_t)st.st_size);
 	while (n > 0);
-	if (n < 0 || fcntl(copy, F_ADD_SEALS,
-			   F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) < 0)
+	if (n < 0 ||
+	    fcntl(copy, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) < 0)
 		return err_set(err, errno, "copy bryo into memory");
 	return fd_take(&copy);
 }

@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -62,22 +63,35 @@ static const char *default_root(char buf[PATH_MAX])
 	return buf;
 }
 
+/* For good, and before anything that the user wrote is read. */
+static int become_owner(const struct stat *st, const char *path, struct err *err)
+{
+	if (setgroups(0, NULL) < 0 || setresgid(st->st_gid, st->st_gid, st->st_gid) < 0 ||
+	    setresuid(st->st_uid, st->st_uid, st->st_uid) < 0)
+		return err_set(err, errno, "become uid %u, whose state directory %s is", st->st_uid,
+			       path);
+	return 0;
+}
+
 /*
  * A record that somebody else can write could make us signal any process of
- * ours.  Root may look after a user's containers (Slurm does).
+ * ours, or run a hook of theirs.  Root looking after a user's containers (Slurm
+ * does) goes on as that user.
  */
-static int check_owner(int fd, const char *path, struct err *err)
+static int check_owner(int fd, const char *path, bool create, struct err *err)
 {
 	struct stat st;
 
 	if (fstat(fd, &st) < 0)
 		return err_set(err, errno, "stat %s", path);
-	if (st.st_uid != geteuid() && geteuid() != 0)
-		return err_set(err, 0, "the state directory %s belongs to uid %u, not to you", path,
-			       st.st_uid);
 	if (st.st_mode & (S_IWGRP | S_IWOTH))
 		return err_set(err, 0, "the state directory %s can be written by others", path);
-	return 0;
+	if (st.st_uid == geteuid())
+		return 0;
+	if (geteuid() == 0 && !create)
+		return become_owner(&st, path, err);
+	err_set(err, 0, "the state directory %s belongs to uid %u, not to you", path, st.st_uid);
+	return err_hint(err, "pass --root with a directory of yours");
 }
 
 int store_open(const char *root, bool create, int *ret_store, struct err *err)
@@ -96,7 +110,7 @@ int store_open(const char *root, bool create, int *ret_store, struct err *err)
 	}
 	if (fd < 0)
 		return err_set(err, errno, "open the state directory %s", path);
-	if (check_owner(fd, path, err) < 0)
+	if (check_owner(fd, path, create, err) < 0)
 		return -1;
 	*ret_store = fd_take(&fd);
 	return 0;
@@ -115,7 +129,7 @@ int store_enter(int store, const char *id, int *ret_dir, struct err *err)
 		return missing(id, err);
 	if (fd < 0)
 		return err_set(err, errno, "open the state of \"%s\"", id);
-	if (check_owner(fd, id, err) < 0)
+	if (check_owner(fd, id, true, err) < 0)
 		return -1;
 	*ret_dir = fd_take(&fd);
 	return 0;
@@ -133,6 +147,19 @@ int store_lock(int store, const char *id, int dir, struct err *err)
 	    mine.st_ino != now.st_ino || mine.st_dev != now.st_dev)
 		return missing(id, err);
 	return 0;
+}
+
+void store_unlock(int dir)
+{
+	flock(dir, LOCK_UN);
+}
+
+bool store_is_locked(int dir)
+{
+	if (flock(dir, LOCK_EX | LOCK_NB) < 0)
+		return true;
+	flock(dir, LOCK_UN);
+	return false;
 }
 
 int store_create(int store, const char *id, int *ret_dir, struct err *err)

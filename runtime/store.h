@@ -3,8 +3,8 @@
  * Where containers are remembered: one directory each below --root, else
  * $XDG_RUNTIME_DIR/bryo, else /run/bryo.
  *
- * Trust boundary: the directory must be the caller's (or root's own business)
- * and nobody else may write to it.  Ids are checked to be no paths before they
+ * Trust boundary: the directory must be the caller's and nobody else may write to
+ * it.  Root becomes the user whose it is.  Ids are checked to be no paths before they
  * are used as names, and everything below is opened relative to descriptors.
  */
 #ifndef BRYO_RUNTIME_STORE_H
@@ -37,6 +37,11 @@ int store_enter(int store, const char *id, int *ret_dir, struct err *err);
  * another `delete` was faster: "does not exist".
  */
 int store_lock(int store, const char *id, int dir, struct err *err);
+
+void store_unlock(int dir);
+
+/* Does somebody hold it? */
+bool store_is_locked(int dir);
 
 /* Remove the directory and the files in it, never following a link. */
 int store_remove(int store, const char *id, int dir, struct err *err);

@@ -154,8 +154,12 @@ static int walk_host(struct box *b, size_t first, struct err *err)
 		}
 		if (s->side == BOX)
 			continue;
-		if (check_interrupted(b, err) < 0 || run_row(b, i, err) < 0)
+		if (check_interrupted(b, err) < 0)
 			return -1;
+		if (run_row(b, i, err) < 0)
+			/* Beside a box that has failed: what it has to say is the cause. */
+			return s->beside && b->shared->failed ? baton_await_box(b, BATON_READY, err)
+							      : -1;
 		if (b->side == BOX)
 			walk_box(b, i + 1);
 	}
@@ -174,6 +178,8 @@ int steps_walk(struct box *b, size_t first, struct err *err)
 	*err = (struct err){0};
 	if (walk_host(b, first, err) == 0)
 		return 0;
+	/* A row that a signal has cut short failed of nothing else. */
+	(void)check_interrupted(b, err);
 	/*
 	 * Undo is idempotent, and a row that failed half-way may have left
 	 * something: so all rows are undone, not only those before it.

@@ -4,7 +4,8 @@
 # tests/deps.sh SET...: install what is missing, from the distribution's packages (Debian, Ubuntu).
 #
 #   build   what `make` needs
-#   check   what `make demo` and `make check` need besides
+#   demo    what `make demo` needs besides
+#   check   what `make check` needs besides; some tests have the runtimes of `bench` as controls, and skip without
 #   bench   the other runtimes: for `make bench`, and for tests that show that an attack works on somebody
 #   lint    what `make lint`, the build by clang and the sanitizers need
 #
@@ -20,7 +21,7 @@ say() {
 }
 
 usage() {
-    echo "usage: sh tests/deps.sh build|check|bench|lint ..." >&2
+    echo "usage: sh tests/deps.sh build|demo|check|bench|lint ..." >&2
     exit 2
 }
 
@@ -81,21 +82,24 @@ build() {
     library libyajl_s.a libyajl-dev
 }
 
-check() {
-    build
-    program python3 python3
+demo() {
     static_busybox
-    program newuidmap uidmap
-    program useradd passwd
     program setpriv util-linux
     program unshare util-linux
+    program ps procps
+}
+
+check() {
+    static_busybox
+    program python3 python3
+    program newuidmap uidmap
+    program useradd passwd
     program mandoc mandoc
     program objdump binutils
-    program ps procps # the demo shows its processes
+    program git git
 }
 
 bench() {
-    build
     static_busybox
     program newuidmap uidmap
     program unshare util-linux
@@ -106,7 +110,6 @@ bench() {
 }
 
 lint() {
-    build
     program python3 python3
     program objdump binutils
     program git git
@@ -128,7 +131,7 @@ install() {
 [ $# -gt 0 ] || usage
 for set in "$@"; do
     case $set in
-    build | check | bench | lint) ;;
+    build | demo | check | bench | lint) ;;
     *) usage ;;
     esac
 done

@@ -104,8 +104,13 @@ _Noreturn void stub_main(long *stack)
 		unsigned short len;
 		const struct sock_filter *filter;
 	} program = {(unsigned short)p->len, p->insns};
-	int chan = number(argv[1]);
+	int chan;
 	long error;
+
+	/* Somebody has executed it himself, by /proc/self/exe. */
+	if (argc < 3)
+		fail(-1, STUB_EXEC, -2);
+	chan = number(argv[1]);
 
 	call(SYS_fcntl, chan, F_SETFD, FD_CLOEXEC);
 	if (p->len) {

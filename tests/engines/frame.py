@@ -105,16 +105,22 @@ def _slurp(path):
 def _cgroups(job):
     """cgroup2 alone, with a root of our own; we are in its child "engine", since a cgroup that hands out controllers
     may not have processes."""
-    host._mount("cgroup2", CGROUP, "cgroup2", 0)
-    mine = os.path.join(CGROUP, job.cgroup)
-    os.mkdir(mine)
-    with open(mine + "/cgroup.procs", "w") as file:
-        file.write("0")
+    outside = BASE + "/cgroup"
+    os.mkdir(outside)
+    host._mount("cgroup2", outside, "cgroup2", 0)
+    os.mkdir(outside + "/" + job.cgroup)
+    _join(outside + "/" + job.cgroup)
     if proc.LIBC.unshare(CLONE_NEWCGROUP) != 0:
         raise OSError(ctypes.get_errno(), "unshare")
+    proc.LIBC.umount2(outside.encode(), 2)
+    os.rmdir(outside)
     host._mount("cgroup2", CGROUP, "cgroup2", 0)
     os.mkdir(CGROUP + "/engine")
-    with open(CGROUP + "/engine/cgroup.procs", "w") as file:
+    _join(CGROUP + "/engine")
+
+
+def _join(path):
+    with open(path + "/cgroup.procs", "w") as file:
         file.write("0")
 
 
@@ -131,7 +137,6 @@ def enter(job):
     host._mount(None, "/", None, host.MS_REC | host.MS_PRIVATE)
     _mounts(job)
     _cgroups(job)
-    _address("lo", "127.0.0.1/8")
     _address("lo", "10.99.0.1/32")
     with open(BASE + "/hosts", "w") as file:
         file.write("127.0.0.1 localhost\n10.99.0.1 vm\n")
@@ -181,17 +186,16 @@ def one(item, engine):
         signal.alarm(0)
 
 
-def work(job, engine):
+def work(job, make):
     """Everything that the worker does once it is inside."""
     signal.signal(signal.SIGALRM, on_alarm)
     wanted = [item for item in checks_of(job.engine) if not job.names or item.name in job.names]
     begin = time.monotonic()
     try:
+        engine = make(job)
         engine.start()
     except (check.Failed, check.Skip, OSError) as why:
-        status = "skip" if isinstance(why, check.Skip) else "not ok"
-        for item in wanted:
-            tell(name=item.name, status=status, why="the engine does not start: %s" % check.one_line(why), seconds=0)
+        tell(absent=check.one_line(why)) if isinstance(why, check.Skip) else tell(fatal=check.one_line(why))
         return
     tell(started=time.monotonic() - begin)
     for item in wanted:
@@ -218,7 +222,7 @@ def worker(text, make):
     try:
         proc.LIBC.prctl(1, signal.SIGKILL, 0, 0, 0)
         enter(job)
-        work(job, make(job))
+        work(job, make)
         status = 0
     except BaseException as why:
         tell(fatal="%r %s" % (why, traceback.format_exc()))

@@ -3,7 +3,8 @@
 
 import tree
 
-FLAGS = ["-std=gnu17", "-D_GNU_SOURCE", "-iquote", ".", "-Wall", "-Wextra"]
+FLAGS = ["-std=gnu17", "-D_GNU_SOURCE", "-iquote", ".", "-Wall", "-Wextra",
+         "-DSTUB_IMAGE=\"\""]
 
 
 def run(counts):

@@ -426,7 +426,7 @@ static const struct {
 	{"trap", 0, do_trap},       {"spawn", 1, do_spawn},   {"orphans", 1, do_orphans},
 	{"tiocsti", 1, do_tiocsti}, {"open", 2, do_open},     {"stdio", 0, do_stdio},
 	{"watch", 1, do_watch},     {"seek", 1, do_seek},     {"steal", 0, do_steal},
-	{"stolen", 1, do_stolen},   {"stat", 1, stat_paths},
+	{"stolen", 1, do_stolen},   {"stat", 1, stat_paths},  {"notify", 1, notify},
 };
 
 int command_run(int argc, char **argv)

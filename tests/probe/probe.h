@@ -61,6 +61,10 @@ void report_attempts(void);
 int record_self(int argc, char **argv, char **envp); /* probe hook FILE NAME */
 int stat_paths(char **path);                         /* probe stat PATH... */
 
+/* ---- notify.c ---- */
+
+int notify(char **text); /* probe notify TEXT... */
+
 /* ---- commands.c ---- */
 
 /* Runs the sub-command argv[0]; returns the exit status, or -1 if unknown. */

@@ -31,8 +31,8 @@ static void print_field(const struct field_visit *v, void *data)
 		printf("Applied by\n.Cm %s .\n", v->row);
 	else if (v->how == REFUSED)
 		printf("Not supported yet: refused.\n");
-	else if (v->how == NOT_USERNS)
-		printf("Not supported yet, and refused, outside of a user namespace.\n");
+	else if (v->how == V1_ONLY)
+		printf("Of cgroup v1 only: refused.\n");
 	else if (v->how == EXEC_ONLY)
 		printf("No effect on the container's first process.\n");
 	else if (v->how == IGNORED)

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What is remembered of a container's cgroup: a file of its state directory,
+ * written before the cgroup is made, so that `delete` finds it whatever became
+ * of the bryo that made it.
+ *
+ * Trust boundary: root may look after the containers of a user, who can write
+ * what he likes into his state directory.  So a cgroup that does not belong to
+ * the owner of the state directory is not touched on its word.
+ */
+#ifndef BRYO_RUNTIME_GROUP_H
+#define BRYO_RUNTIME_GROUP_H
+
+#include <stdbool.h>
+
+#include "cgroup/cgroup.h"
+
+/* Remember path, kept and inode; again when the inode is known. */
+int group_write(int dir, const struct cgroup *c, struct err *err);
+
+/*
+ * Open the cgroup of the container with that state directory.  A container
+ * without one: path is NULL; one that is gone: dir is -1.  cgroup_finish() closes
+ * the handles.
+ */
+int group_open(int dir, struct arena *a, struct cgroup *ret, struct err *err);
+
+/* Remove it with all that is in it, and forget it; idempotent. */
+int group_remove(int dir, struct err *err);
+void group_forget(int dir);
+
+/* Is there one, and is it frozen? */
+bool group_is_frozen(int dir);
+
+#endif
