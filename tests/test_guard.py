@@ -7,6 +7,7 @@ notices is a failure here, and so is a row without a check.
 """
 
 import os
+import resource
 import time
 
 from lib import users
@@ -103,7 +104,28 @@ def keeps_its_mounts(mode, env):
         equal(changes, [], "changes in the host's mount table")
 
 
-SPECIAL = {"propagation": keeps_its_mounts, "fds": preserves_fds, "outlive": outlives,
+def hides_the_runtime(mode, env):
+    """Row stub: a payload that is /proc/self/exe is not the runtime."""
+    with Case(mode, faults=True) as case:
+        case.process["noNewPrivileges"] = True
+        result = case.run(["/proc/self/exe", "--version"], env=env)
+        check("bryo version" not in result.out, "the payload runs the host's bryo: %s", result)
+
+
+def raises_limits(mode, env):
+    """Row raise-limits: a hard limit above the caller's, for who may."""
+    with open("/proc/self/status") as file:
+        caps = [line.split()[1] for line in file if line.startswith("CapEff")][0]
+    if mode != "root" or not int(caps, 16) & 1 << 24:
+        raise Skip("raising a limit needs CAP_SYS_RESOURCE")
+    with Case(mode, faults=True) as case:
+        case.process["rlimits"] = [{"type": "RLIMIT_NOFILE", "soft": 500, "hard": 900}]
+        report = case.report(None, env=env, preexec_fn=lambda: resource.setrlimit(
+            resource.RLIMIT_NOFILE, (400, 400)))
+        equal(report["rlimits"]["NOFILE"], [500, 900], "limits")
+
+
+SPECIAL = {"stub": hides_the_runtime, "raise-limits": raises_limits, "propagation": keeps_its_mounts, "fds": preserves_fds, "outlive": outlives,
            "wait-start": waits, "ready": is_ready, "create-container": runs_box_hook,
            "start-container": runs_start_hook}
 

@@ -91,7 +91,7 @@ static void test_default(bool rootless)
 	size_t len;
 	const char *name = rootless ? "default document, rootless" : "default document";
 
-	if (!spec_default(rootless, &a, &s, &err) && !spec_check_supported(s, rootless, &err) &&
+	if (!spec_default(rootless, &a, &s, &err) && !spec_check_supported(s, &err) &&
 	    !spec_write(s, &a, &written, &len, &err)) {
 		text_add(&once, written, len);
 		rewrite(once.s, once.len, false, &twice, got, sizeof(got));

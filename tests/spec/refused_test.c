@@ -78,7 +78,7 @@ static void try_document(const char *doc, size_t len, bool in_userns, const char
 	struct spec *s;
 	char got[1024] = "ok", name[256];
 
-	if (spec_parse(doc, len, &a, &s, &err) || spec_check_supported(s, in_userns, &err))
+	if (spec_parse(doc, len, &a, &s, &err) || spec_check_supported(s, &err))
 		err_format(&err, got, sizeof(got));
 	snprintf(name, sizeof(name), "refused: %.150s", doc + 24);
 	check(strcmp(got, want) == 0, name, "\"%s\", not \"%s\"", got, want);
