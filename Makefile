@@ -39,13 +39,13 @@ YAJL := -lyajl
 endif
 LIBS := -lseccomp -lcap $(YAJL) -lm
 
-FOLDERS := runtime/base runtime/stub spec ns seccomp runtime
+FOLDERS := runtime/base runtime/stub spec ns cgroup seccomp runtime
 SRC := $(filter-out runtime/stub/stub.c,$(foreach d,$(FOLDERS),$(wildcard $(d)/*.c)))
 OBJ := $(SRC:%.c=$(B)/%.o)
 # What the unit tests link: all but main().
 LIB := $(filter-out $(B)/runtime/main.o,$(OBJ))
 FAULTS := $(SRC:%.c=$(B)/faults/%.o)
-UNIT := spec seccomp steps
+UNIT := spec seccomp cgroup steps
 MANUALS := bryo.1 bryo-config.5 bryo-steps.7
 
 .PHONY: all demo check check-quick bench install clean deps test-programs lint format manuals

@@ -31,7 +31,8 @@ struct nsset {
 	 */
 	int (*before_join)(void *arg, struct err *err);
 	void *arg;
-	pid_t pid; /* of the box, in the caller's pid namespace; 0: none */
+	int cgroup; /* handle of the cgroup to be born in; 0: the caller's */
+	pid_t pid;  /* of the box, in the caller's pid namespace; 0: none */
 	int pidfd;
 };
 

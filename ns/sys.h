@@ -33,8 +33,9 @@ static inline int sys_openat2(int dirfd, const char *path, uint64_t flags, uint6
 }
 
 /*
- * fork(2) with the flags of clone3(2), into the cgroup of that handle (0: none): no CLONE_VM, so the child goes on in a
- * copy of the caller's memory and glibc need not know.
+ * fork(2) with the flags of clone3(2), into the cgroup of that handle (0: none):
+ * no CLONE_VM, so the child goes on in a copy of the caller's memory and glibc
+ * need not know.
  */
 static inline pid_t sys_clone3_into(int cgroup, uint64_t flags, uint64_t exit_signal, int *pidfd)
 {

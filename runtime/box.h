@@ -20,7 +20,9 @@
 
 enum side { HOST, BOX };
 
-enum op { OP_RUN, OP_CREATE, OP_START };
+enum op { OP_RUN, OP_CREATE, OP_START, OP_EXEC };
+
+struct table;
 
 /* What both processes see; see shared.h. */
 struct shared;
@@ -39,6 +41,7 @@ struct box {
 	const char *id, *bundle; /* bundle: absolute */
 	struct box_options opt;
 	bool may_add_userns; /* not forbidden by --rootless=false */
+	const struct table *table; /* of steps; see steps.h */
 	const struct spec *spec;
 	struct arena *arena;
 

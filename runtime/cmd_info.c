@@ -112,13 +112,20 @@ static void seccomp_features(struct json *j)
 
 static void cgroup_features(struct json *j)
 {
-	static const char *const parts[] = {"v1", "v2", "systemd", "systemdUser", "rdma"};
+	static const struct {
+		const char *name;
+		bool on;
+	} parts[] = {{"v1", false},
+		     {"v2", true},
+		     {"systemd", false},
+		     {"systemdUser", false},
+		     {"rdma", true}};
 
 	json_key(j, "cgroup");
 	json_open_object(j);
 	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
-		json_key(j, parts[i]);
-		json_bool(j, false);
+		json_key(j, parts[i].name);
+		json_bool(j, parts[i].on);
 	}
 	json_close_object(j);
 }

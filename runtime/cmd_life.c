@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* start, kill, delete, state, list: commands on a container that is there. */
 #include <ctype.h>
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -18,6 +17,7 @@
 #include "runtime/base/log.h"
 #include "runtime/baton.h"
 #include "runtime/commands.h"
+#include "runtime/group.h"
 #include "runtime/hooks.h"
 #include "runtime/listener.h"
 #include "runtime/shared.h"
@@ -105,6 +105,7 @@ static int wake(struct found *f, int pidfd, struct err *err)
 	struct spec s;
 	struct box b = {
 		.op = OP_START,
+		.table = &create_table,
 		.id = f->record.id,
 		.bundle = f->record.bundle,
 		.arena = &f->arena,
@@ -114,7 +115,7 @@ static int wake(struct found *f, int pidfd, struct err *err)
 	int bad = restore_box(f, &b, &s, &root, err);
 
 	if (!bad)
-		bad = steps_walk(&b, step_find("wait-start") + 1, err);
+		bad = steps_walk(&b, step_find(&create_table, "wait-start") + 1, err);
 	fd_cleanup(&b.chan);
 	/* A poststart hook that fails stops the container (config.md, 1.3). */
 	if (bad && !strcmp(err->step, "poststart"))
@@ -207,7 +208,7 @@ struct listing {
 static void print_row(const struct record *r, enum status status, const char *owner)
 {
 	printf("%-24s %-8lld %-10s %-40s %-32s %s\n", r->id,
-	       status == CREATED || status == RUNNING ? (long long)r->pid : 0LL,
+	       status == CREATING || status == STOPPED ? 0LL : (long long)r->pid,
 	       status_names[status], r->bundle ? r->bundle : "", r->created ? r->created : "",
 	       owner);
 }
@@ -308,47 +309,7 @@ static int signal_one(int pidfd, int sig, const char *id, struct err *err)
 	return err_set(err, errno, "send signal %d to container \"%s\"", sig, id);
 }
 
-/* Is that process in the pid namespace that the container made? */
-static bool is_member(const char *pid, const struct stat *ns)
-{
-	char path[300];
-	struct stat st;
-
-	snprintf(path, sizeof(path), "/proc/%s/ns/pid", pid);
-	return stat(path, &st) == 0 && st.st_ino == ns->st_ino && st.st_dev == ns->st_dev;
-}
-
-/*
- * All processes: those of the pid namespace.  The handle is taken before the
- * membership is looked at, so a recycled pid is not hit.
- */
-static int signal_all(const struct record *r, int sig, struct err *err)
-{
-	char path[64];
-	struct dirent *e;
-	struct stat ns;
-	DIR *d;
-
-	snprintf(path, sizeof(path), "/proc/%lld/ns/pid", (long long)r->pid);
-	if (stat(path, &ns) < 0)
-		return err_set(err, errno, "the pid namespace of container \"%s\"", r->id);
-	d = opendir("/proc");
-	if (!d)
-		return err_set(err, errno, "read /proc");
-	while ((e = readdir(d))) {
-		auto_close int fd = -1;
-
-		if (!isdigit((unsigned char)e->d_name[0]))
-			continue;
-		fd = pidfd_open((pid_t)strtol(e->d_name, NULL, 10), 0);
-		if (fd >= 0 && is_member(e->d_name, &ns))
-			pidfd_send_signal(fd, sig, NULL, 0);
-	}
-	closedir(d);
-	return 0;
-}
-
-static int kill_container(const struct arguments *a, const struct found *f, struct err *err)
+static int kill_container(const struct arguments *a, struct found *f, struct err *err)
 {
 	const struct record *r = &f->record;
 	auto_close int pidfd = -1;
@@ -364,11 +325,7 @@ static int kill_container(const struct arguments *a, const struct found *f, stru
 			       r->id, status_names[status]);
 	if (!a->all || (sig == SIGKILL && r->ownPidNamespace))
 		return signal_one(pidfd, sig, r->id, err);
-	if (!r->ownPidNamespace)
-		return err_set(err, 0,
-			       "--all for a container without a pid namespace of its own needs a "
-			       "cgroup: not supported yet");
-	return signal_all(r, sig, err);
+	return container_signal_all(f, sig, err);
 }
 
 int cmd_kill(struct arguments *a, struct err *err)
@@ -454,6 +411,9 @@ static int delete_container(const struct arguments *a, struct found *f, struct e
 	    record_hold(f->dir, &f->record, &status, &again, err) < 0)
 		return -1;
 	if (again >= 0 && end_process(again, id, err) < 0)
+		return -1;
+	/* With what it left behind; in this order, so that it can be tried again. */
+	if (group_remove(f->dir, err) < 0)
 		return -1;
 	if (store_remove(f->store, id, f->dir, err) < 0)
 		return -1;

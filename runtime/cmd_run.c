@@ -184,9 +184,11 @@ static int make_container(struct arguments *a, enum op op, struct err *err)
 	struct arena arena = {0};
 	struct box b = {
 		.op = op,
+		.table = &create_table,
 		.id = a->operands[0],
 		.opt = a->box,
 		.may_add_userns = a->rootless != ROOTLESS_FALSE,
+		.cgroup_manager = (enum cgroup_manager)a->cgroup_manager,
 		.arena = &arena,
 	};
 	int status = -1;
@@ -196,6 +198,7 @@ static int make_container(struct arguments *a, enum op op, struct err *err)
 	if (box_prepare(&b, err) == 0 && protect_executable(a, &b, err) == 0 &&
 	    store_open(a->root, true, &b.store, err) == 0)
 		status = walk(&b, op == OP_RUN && !b.opt.detach, err);
+	cgroup_finish(&b.cgroup);
 	filter_finish(&b.filter);
 	arena_finish(&arena);
 	return status;

@@ -19,6 +19,11 @@ int cmd_delete(struct arguments *a, struct err *err);
 int cmd_spec(struct arguments *a, struct err *err);
 int cmd_features(struct arguments *a, struct err *err);
 int cmd_steps(struct arguments *a, struct err *err);
+int cmd_pause(struct arguments *a, struct err *err);
+int cmd_resume(struct arguments *a, struct err *err);
+int cmd_update(struct arguments *a, struct err *err);
+int cmd_ps(struct arguments *a, struct err *err);
+int cmd_events(struct arguments *a, struct err *err);
 
 /* ---- shared by them ---- */
 
@@ -32,6 +37,21 @@ struct found {
 /* Open and read it; -1 and err ("does not exist"). */
 int container_find(const struct arguments *a, const char *id, struct found *ret, struct err *err);
 void container_finish(struct found *f);
+
+/*
+ * The pids of all its processes, as the caller sees them: those of its cgroup, or
+ * of its pid namespace; in f->arena.  NULL and err when neither is its own.
+ */
+pid_t *container_pids(struct found *f, size_t *ret_n, struct err *err);
+
+/*
+ * The container's cgroup, open; -1 and err ("cannot WHAT ...") when it has none.
+ * cgroup_finish() closes it.
+ */
+int container_group(struct found *f, const char *what, struct cgroup *ret, struct err *err);
+
+/* Signal all of them; SIGKILL by cgroup.kill when there is a cgroup. */
+int container_signal_all(struct found *f, int sig, struct err *err);
 
 /*
  * The configuration of a bundle, checked, and what follows from it for the

@@ -4,9 +4,9 @@
  * written before the cgroup is made, so that `delete` finds it whatever became
  * of the bryo that made it.
  *
- * Trust boundary: root may look after the containers of a user, who can write
- * what he likes into his state directory.  So a cgroup that does not belong to
- * the owner of the state directory is not touched on its word.
+ * Trust boundary: a user can write what he likes into his state directory.  Root
+ * looking after it goes on as that user (see store.c), so on its word nothing is
+ * done to a cgroup that the user could not do himself.
  */
 #ifndef BRYO_RUNTIME_GROUP_H
 #define BRYO_RUNTIME_GROUP_H

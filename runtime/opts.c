@@ -121,12 +121,13 @@ static const struct command *find_command(const char *name)
 
 static int count_operands(const struct command *c, const struct arguments *a, struct err *err)
 {
-	if (a->help || (a->n_operands >= c->least && a->n_operands <= c->most))
+	int most = c->most == OPERANDS_REST ? c->least : c->most;
+
+	if (a->help || (a->n_operands >= c->least && a->n_operands <= most))
 		return 0;
 	if (a->n_operands < c->least)
 		return err_set(err, 0, "%s needs: %s", c->name, c->operands);
-	return err_set(err, 0, "%s: one operand too many: \"%.80s\"", c->name,
-		       a->operands[c->most]);
+	return err_set(err, 0, "%s: one operand too many: \"%.80s\"", c->name, a->operands[most]);
 }
 
 int opts_parse(int argc, char **argv, struct arguments *ret, const struct command **ret_command,
@@ -141,6 +142,10 @@ int opts_parse(int argc, char **argv, struct arguments *ret, const struct comman
 	for (int i = 1; i < argc; i++) {
 		struct scope s = {.own = c ? c->options : NULL, .global = global_options};
 
+		if (c && c->most == OPERANDS_REST && ret->n_operands == c->least) {
+			ret->rest = argv + i + !strcmp(argv[i], "--");
+			break;
+		}
 		if (!only_operands && !strcmp(argv[i], "--")) {
 			only_operands = true;
 		} else if (!only_operands && argv[i][0] == '-' && argv[i][1]) {

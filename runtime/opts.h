@@ -36,6 +36,12 @@ enum { ROOTLESS_AUTO, ROOTLESS_TRUE, ROOTLESS_FALSE };
 enum { LOG_TEXT, LOG_JSON };
 enum { FORMAT_TABLE, FORMAT_JSON };
 
+/* The flags of `update`, as text: NULL is "not given". */
+struct update_options {
+	const char *resources, *memory, *reservation, *swap, *quota, *period, *burst, *idle;
+	const char *shares, *rt_runtime, *rt_period, *cpus, *mems, *pids, *blkio_weight;
+};
+
 struct arguments {
 	/* global */
 	const char *root, *log;
@@ -43,13 +49,23 @@ struct arguments {
 	bool debug, systemd_cgroup, version, help;
 	/* of the commands */
 	struct box_options box;
+	struct update_options update;
+	const char *interval;
+	bool stats;
 	bool all, force, quiet, spec_rootless;
 	int format;
 	char *const *argv; /* all of it, to execute bryo again */
 	/* what is no option */
 	const char *operands[4];
 	int n_operands;
+	char *const *rest; /* see OPERANDS_REST; NULL: none */
 };
+
+/*
+ * As the greatest number of operands: what follows the least number is another
+ * program's, options or not, and goes to arguments.rest.
+ */
+enum { OPERANDS_REST = -1 };
 
 struct command {
 	const char *name, *operands; /* operands: as in the synopsis */

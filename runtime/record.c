@@ -15,13 +15,14 @@
 #include <unistd.h>
 
 #include "runtime/base/fd.h"
+#include "runtime/group.h"
 #include "runtime/shared.h"
 #include "spec/fields.h"
 
 #define RECORD "record"
 #define UNPUBLISHED ".record.new"
 
-const char *const status_names[] = {"creating", "created", "running", "stopped"};
+const char *const status_names[] = {"creating", "created", "running", "stopped", "paused"};
 
 static const struct field record_fields[] = {
 	{F(record, ociVersion, K_STR)},
@@ -260,6 +261,8 @@ static enum status status_of(int dir, const struct record *r, bool alive)
 		return CREATING;
 	if (!alive)
 		return STOPPED;
+	if (group_is_frozen(dir))
+		return PAUSED;
 	return shared_is_waiting(dir) ? CREATED : RUNNING;
 }
 

@@ -24,7 +24,7 @@ struct record {
 	struct spec_hook_sets *hooks; /* poststart and poststop */
 };
 
-enum status { CREATING, CREATED, RUNNING, STOPPED };
+enum status { CREATING, CREATED, RUNNING, STOPPED, PAUSED };
 
 extern const char *const status_names[];
 

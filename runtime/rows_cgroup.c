@@ -61,14 +61,25 @@ static int delegate(const struct box *b, struct err *err)
 	return cgroup_delegate(&b->cgroup, uid, err);
 }
 
-int row_cgroup_apply(struct box *b, struct err *err)
+static int make(struct box *b, struct err *err)
 {
 	if (cgroup_survey(&b->cgroup, err) < 0)
 		return -1;
 	b->cgroup.begun = true;
 	/* Before and after: killed in between, `delete` still knows what to look for. */
-	if (group_write(b->dir, &b->cgroup, err) < 0 || cgroup_make(&b->cgroup, err) < 0 ||
-	    group_write(b->dir, &b->cgroup, err) < 0)
+	if (group_write(b->dir, &b->cgroup, err) < 0 || cgroup_make(&b->cgroup, err) < 0)
+		return -1;
+	return group_write(b->dir, &b->cgroup, err);
+}
+
+int row_cgroup_apply(struct box *b, struct err *err)
+{
+	int bad = make(b, err);
+
+	/* The `delete` of another container may remove a parent that both use. */
+	for (int tries = 0; bad && err->num == ENOENT && tries < 100; tries++)
+		bad = make(b, err);
+	if (bad)
 		return -1;
 	b->ns.cgroup = b->cgroup.dir;
 	return delegate(b, err);

@@ -114,6 +114,7 @@ static int be_born(struct box *b, const int chan[2], struct err *err)
 	close(chan[0]);
 	close(fd_take(&b->dir));
 	close(fd_take(&b->store));
+	cgroup_finish(&b->cgroup);
 	if (b->sigfd >= 0)
 		close(fd_take(&b->sigfd));
 	umask(0);

@@ -392,120 +392,120 @@ static int exec_apply(struct box *b, struct err *err)
 
 const struct step steps[] = {
 	/* First: it claims the id, and its undo is the last. */
-	{"state", HOST, NULL, NULL, row_state_apply, row_state_undo, false, false},
+	{"state", HOST, NULL, NULL, row_state_apply, row_state_undo, 0},
 	/* Before the clone, which joins them; a wrong handle is seen with nothing made. */
-	{"join", HOST, "/linux/namespaces", NULL, row_join_apply, row_ns_undo, false, false},
+	{"join", HOST, "/linux/namespaces", NULL, row_join_apply, row_ns_undo, 0},
 	/*
 	 * A caller with privilege clones what comes from the host in the host's
 	 * own mount namespace: ids of the container may not reach it.
 	 */
-	{"sources", HOST, "/mounts", is_privileged, row_sources_apply, row_mounts_undo, false,
-	 false},
+	{"sources", HOST, "/mounts", is_privileged, row_sources_apply, row_mounts_undo, 0},
 	/* The socket is inherited by the box, and there before anyone can call. */
-	{"listen", HOST, NULL, waits_for_start, row_listen_apply, row_listen_undo, false, false},
+	{"listen", HOST, NULL, waits_for_start, row_listen_apply, row_listen_undo, 0},
+	/*
+	 * Before the clone, which puts the box into it: the payload is at no moment
+	 * outside, and the limits are at no moment not set.
+	 */
+	{"cgroup", HOST, "/linux/cgroupsPath", row_has_cgroup, row_cgroup_apply, row_cgroup_undo,
+	 0},
+	{"limits", HOST, "/linux/resources", row_has_limits, row_limits_apply, NULL, 0},
 	/* One clone3 with every new namespace: there is no half-made container. */
-	{"clone", HOST, "/linux/namespaces", NULL, row_clone_apply, row_clone_undo, false, false},
+	{"clone", HOST, "/linux/namespaces", NULL, row_clone_apply, row_clone_undo, 0},
 	/* Before the box acts: without a map it is nobody. */
-	{"idmap", HOST, "/linux/uidMappings", row_makes_userns, row_idmap_apply, NULL, false,
-	 false},
+	{"idmap", HOST, "/linux/uidMappings", row_makes_userns, row_idmap_apply, NULL, 0},
 	/* Needs the maps written, and mounts that are still detached. */
 	{"idmapped-mounts", HOST, "/mounts", row_wants_idmapped_mounts, row_idmapped_mounts_apply,
-	 NULL, false, false},
+	 NULL, 0},
 	/* Reading /proc and writing a file: time that the box need not wait for. */
-	{"identify", HOST, "/annotations", NULL, row_identify_apply, NULL, true, false},
+	{"identify", HOST, "/annotations", NULL, row_identify_apply, NULL, STEP_BESIDE},
 	/* Likewise; an engine's profile takes as long as the mounts. */
 	{"filter-compile", HOST, "/linux/seccomp", has_filter, row_filter_compile_apply,
-	 row_filter_undo, true, false},
+	 row_filter_undo, STEP_BESIDE},
 	/* As the caller still, not as root: the caller's ids reach the sources. */
-	{"box-sources", BOX, "/mounts", clones_in_box, row_sources_apply, NULL, false, false},
+	{"box-sources", BOX, "/mounts", clones_in_box, row_sources_apply, NULL, 0},
 	/* The files of /proc/self are ours only while the process is dumpable. */
-	{"time-offsets", BOX, "/linux/timeOffsets", makes_timens, time_apply, NULL, false, false},
-	{"oom-score", BOX, "/process/oomScoreAdj", sets_oom_score, oom_score_apply, NULL, false,
-	 false},
+	{"time-offsets", BOX, "/linux/timeOffsets", makes_timens, time_apply, NULL, 0},
+	{"oom-score", BOX, "/process/oomScoreAdj", sets_oom_score, oom_score_apply, NULL, 0},
 	/* From here on what the box makes belongs to the container's root. */
-	{"become-root", BOX, NULL, NULL, become_root_apply, NULL, false, false},
-	{"loopback", BOX, "/linux/namespaces", makes_netns, loopback_apply, NULL, false, false},
-	{"hostname", BOX, "/hostname", has_hostname, hostname_apply, NULL, false, false},
-	{"domainname", BOX, "/domainname", has_domainname, domainname_apply, NULL, false, false},
+	{"become-root", BOX, NULL, NULL, become_root_apply, NULL, 0},
+	/* Its root is where the box is; before the mounts, which show it. */
+	{"cgroupns", BOX, "/linux/namespaces", row_has_cgroupns, row_cgroupns_apply, NULL, 0},
+	{"loopback", BOX, "/linux/namespaces", makes_netns, loopback_apply, NULL, 0},
+	{"hostname", BOX, "/hostname", has_hostname, hostname_apply, NULL, 0},
+	{"domainname", BOX, "/domainname", has_domainname, domainname_apply, NULL, 0},
 	/* Before /proc/sys is covered; through the host's procfs, which the image cannot forge. */
-	{"sysctl", BOX, "/linux/sysctl", has_sysctl, sysctl_apply, NULL, false, false},
+	{"sysctl", BOX, "/linux/sysctl", has_sysctl, sysctl_apply, NULL, 0},
 	/* Before the first mount: none may appear in the host's table. */
-	{"propagation", BOX, "/linux/rootfsPropagation", NULL, propagation_apply, NULL, false,
-	 false},
-	{"rootfs", BOX, "/root/path", NULL, rootfs_apply, NULL, false, false},
+	{"propagation", BOX, "/linux/rootfsPropagation", NULL, propagation_apply, NULL, 0},
+	{"rootfs", BOX, "/root/path", NULL, rootfs_apply, NULL, 0},
 	/* In listed order, beneath the rootfs. */
-	{"mounts", BOX, "/mounts", has_mounts, mounts_apply, NULL, false, false},
+	{"mounts", BOX, "/mounts", has_mounts, mounts_apply, NULL, 0},
 	/* On the /dev that the mounts have made. */
-	{"devices", BOX, "/linux/devices", NULL, devices_apply, NULL, false, false},
+	{"devices", BOX, "/linux/devices", NULL, devices_apply, NULL, 0},
 	/* Links are made where their target exists after the mounts. */
-	{"dev-links", BOX, NULL, NULL, dev_links_apply, NULL, false, false},
+	{"dev-links", BOX, NULL, NULL, dev_links_apply, NULL, 0},
 	/* While the root can be written still. */
-	{"cwd-dir", BOX, "/process/cwd", has_process, cwd_dir_apply, NULL, false, false},
+	{"cwd-dir", BOX, "/process/cwd", has_process, cwd_dir_apply, NULL, 0},
 	/* After the mounts and before the pivot, as config.md says of each. */
-	{"prestart", HOST, "/hooks/prestart", row_has_prestart, row_prestart_apply, NULL, false,
-	 false},
+	{"prestart", HOST, "/hooks/prestart", row_has_prestart, row_prestart_apply, NULL, 0},
 	{"create-runtime", HOST, "/hooks/createRuntime", row_has_create_runtime,
-	 row_create_runtime_apply, NULL, false, false},
+	 row_create_runtime_apply, NULL, 0},
 	{"create-container", BOX, "/hooks/createContainer", row_has_create_container,
-	 row_create_container_apply, NULL, false, false},
+	 row_create_container_apply, NULL, 0},
 	/* Everything of the host's that is needed has been opened or cloned. */
-	{"pivot", BOX, "/root/path", NULL, pivot_apply, NULL, false, false},
+	{"pivot", BOX, "/root/path", NULL, pivot_apply, NULL, 0},
 	/* After all mounts: a later one could uncover what is masked. */
-	{"masked-paths", BOX, "/linux/maskedPaths", has_masked_paths, masked_paths_apply, NULL,
-	 false, false},
+	{"masked-paths", BOX, "/linux/maskedPaths", has_masked_paths, masked_paths_apply, NULL, 0},
 	{"readonly-paths", BOX, "/linux/readonlyPaths", has_readonly_paths, readonly_paths_apply,
-	 NULL, false, false},
+	 NULL, 0},
 	/* Last of the mounts: those above may have to make their places. */
-	{"readonly-root", BOX, "/root/readonly", has_readonly_root, readonly_root_apply, NULL,
-	 false, false},
-	{"keyring", BOX, NULL, wants_keyring, keyring_apply, NULL, false, false},
-	{"session", BOX, NULL, NULL, session_apply, NULL, false, false},
+	{"readonly-root", BOX, "/root/readonly", has_readonly_root, readonly_root_apply, NULL, 0},
+	{"keyring", BOX, NULL, wants_keyring, keyring_apply, NULL, 0},
+	{"session", BOX, NULL, NULL, session_apply, NULL, 0},
 	/* Dropping from the bounding set needs CAP_SETPCAP, which goes below. */
 	{"bounding-set", BOX, "/process/capabilities/bounding", has_process, bounding_set_apply,
-	 NULL, false, false},
+	 NULL, 0},
 	/* Its place in time is the end: the stub installs it right before the payload. */
-	{"filter", BOX, "/linux/seccomp", has_late_filter, late_filter_apply, NULL, false, false},
+	{"filter", BOX, "/linux/seccomp", has_late_filter, late_filter_apply, NULL, 0},
 	/* Before FSIZE and NOFILE could hit it. */
-	{"stub", BOX, NULL, wants_stub, stub_apply, NULL, false, false},
+	{"stub", BOX, NULL, wants_stub, stub_apply, NULL, 0},
 	/* Raising a hard limit needs a privilege that goes; all else about them comes last. */
-	{"raise-limits", BOX, "/process/rlimits", has_rlimits, raise_limits_apply, NULL, false,
-	 false},
-	{"user", BOX, "/process/user", has_process, user_apply, NULL, false, false},
-	{"umask", BOX, "/process/user/umask", has_process, umask_apply, NULL, false, false},
+	{"raise-limits", BOX, "/process/rlimits", has_rlimits, raise_limits_apply, NULL, 0},
+	{"user", BOX, "/process/user", has_process, user_apply, NULL, 0},
+	{"umask", BOX, "/process/user/umask", has_process, umask_apply, NULL, 0},
 	/* As the user, with the capabilities of the container's root still. */
-	{"cwd", BOX, "/process/cwd", has_process, cwd_apply, NULL, false, false},
+	{"cwd", BOX, "/process/cwd", has_process, cwd_apply, NULL, 0},
 	/*
 	 * Without no_new_privs it needs CAP_SYS_ADMIN, which the next row takes; the
 	 * later it is, the less it has to allow to us.
 	 */
-	{"early-filter", BOX, "/linux/seccomp", has_early_filter, filter_apply, NULL, false, false},
+	{"early-filter", BOX, "/linux/seccomp", has_early_filter, filter_apply, NULL, 0},
 	{"no-new-privs", BOX, "/process/noNewPrivileges", has_no_new_privs, no_new_privs_apply,
-	 NULL, false, false},
+	 NULL, 0},
 	/* The last privilege goes. */
-	{"capabilities", BOX, "/process/capabilities", has_process, capabilities_apply, NULL, false,
-	 false},
+	{"capabilities", BOX, "/process/capabilities", has_process, capabilities_apply, NULL, 0},
 	/* With the ids, the capabilities and the cwd that it will have. */
-	{"payload", BOX, "/process/args", has_process, payload_apply, NULL, false, false},
+	{"payload", BOX, "/process/args", has_process, payload_apply, NULL, 0},
 	/* Before the host may go: its death would kill the box. */
-	{"outlive", BOX, NULL, outlives_host, outlive_apply, NULL, false, false},
+	{"outlive", BOX, NULL, outlives_host, outlive_apply, NULL, 0},
 	/* The end of `create`: whatever can fail before `start` has failed. */
-	{"record", HOST, "/annotations", NULL, row_record_apply, row_record_undo, false, false},
-	{"wait-start", BOX, NULL, waits_for_start, wait_start_apply, NULL, false, false},
+	{"record", HOST, "/annotations", NULL, row_record_apply, row_record_undo, 0},
+	{"wait-start", BOX, NULL, waits_for_start, wait_start_apply, NULL, STEP_ENDS_CREATE},
 	{"start-container", BOX, "/hooks/startContainer", row_has_start_container,
-	 row_start_container_apply, NULL, false, false},
+	 row_start_container_apply, NULL, 0},
 	/* Not earlier: NOFILE, NPROC and FSIZE would hit rows above. */
-	{"rlimits", BOX, "/process/rlimits", has_rlimits, rlimits_apply, NULL, false, false},
+	{"rlimits", BOX, "/process/rlimits", has_rlimits, rlimits_apply, NULL, 0},
 	/* Not earlier: SIGPIPE and SIGXFSZ are ignored by the rows above. */
-	{"signals", BOX, NULL, NULL, signals_apply, NULL, false, false},
+	{"signals", BOX, NULL, NULL, signals_apply, NULL, 0},
 	/* Nothing may open a descriptor after it. */
-	{"fds", BOX, NULL, NULL, fds_apply, NULL, false, false},
+	{"fds", BOX, NULL, NULL, fds_apply, NULL, 0},
 	/* The filter may forbid to send anything. */
-	{"ready", BOX, NULL, NULL, ready_apply, NULL, false, false},
-	{"exec", BOX, "/process/args", NULL, exec_apply, NULL, false, false},
+	{"ready", BOX, NULL, NULL, ready_apply, NULL, 0},
+	{"exec", BOX, "/process/args", NULL, exec_apply, NULL, 0},
 	/* The payload has been executed; `start` has not returned yet. */
-	{"poststart", HOST, "/hooks/poststart", row_has_poststart, row_poststart_apply, NULL, false,
-	 false},
+	{"poststart", HOST, "/hooks/poststart", row_has_poststart, row_poststart_apply, NULL, 0},
 };
 
 const size_t n_steps = sizeof(steps) / sizeof(steps[0]);
+const struct table create_table = {steps, sizeof(steps) / sizeof(steps[0])};
 _Static_assert(sizeof(steps) / sizeof(steps[0]) <= MAX_STEPS, "struct shared has a slot for each");

@@ -8,6 +8,19 @@
 
 #include "runtime/box.h"
 
+enum {
+	/*
+	 * HOST only: runs while the box goes on with its rows, which have been
+	 * handed the baton already.  A row of the box that is always wanted must
+	 * follow, and what needs the result must wait for it.
+	 */
+	STEP_BESIDE = 1,
+	/* A failure is a warning only: the row cites the text that allows it. */
+	STEP_SOFT = 2,
+	/* The box waits there: `create` has done its work. */
+	STEP_ENDS_CREATE = 4
+};
+
 struct step {
 	const char *name; /* in errors, traces, `bryo steps`, the manual */
 	enum side side;   /* the process that runs it */
@@ -16,20 +29,21 @@ struct step {
 	bool (*wanted)(const struct box *);
 	int (*apply)(struct box *, struct err *);
 	void (*undo)(struct box *); /* HOST rows only; idempotent */
-	/*
-	 * HOST only: runs while the box goes on with its rows, which have been
-	 * handed the baton already.  A row of the box that is always wanted must
-	 * follow, and what needs the result must wait for it.
-	 */
-	bool beside;
-	bool soft; /* a failure is a warning only: the row cites the text that allows it */
+	unsigned int flags; /* STEP_* */
 };
 
-extern const struct step steps[];
-extern const size_t n_steps;
+struct table {
+	const struct step *rows;
+	size_t n;
+};
+
+/* The rows that make a container, and the fewer that let a process into one. */
+extern const struct step steps[], exec_steps[];
+extern const size_t n_steps, n_exec_steps;
+extern const struct table create_table, exec_table;
 
 /* The row of that name; it must exist. */
-size_t step_find(const char *name);
+size_t step_find(const struct table *t, const char *name);
 
 /*
  * Walk the table from row `first` on.  In the host: returns 0 when the payload

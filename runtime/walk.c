@@ -23,10 +23,10 @@
 #include "runtime/steps.h"
 #include "spec/json.h"
 
-size_t step_find(const char *name)
+size_t step_find(const struct table *t, const char *name)
 {
-	for (size_t i = 0; i < n_steps; i++)
-		if (!strcmp(steps[i].name, name))
+	for (size_t i = 0; i < t->n; i++)
+		if (!strcmp(t->rows[i].name, name))
 			return i;
 	abort();
 }
@@ -42,7 +42,7 @@ static long long now_ns(void)
 /* One row on its own side. */
 static int run_row(struct box *b, size_t i, struct err *err)
 {
-	const struct step *s = &steps[i];
+	const struct step *s = &b->table->rows[i];
 	long long start = now_ns();
 	int bad = 0;
 
@@ -59,7 +59,7 @@ static int run_row(struct box *b, size_t i, struct err *err)
 		return 0;
 	if (!err->step[0])
 		snprintf(err->step, sizeof(err->step), "%s", s->name);
-	if (!s->soft)
+	if (!(s->flags & STEP_SOFT))
 		return -1;
 	log_warn("%s: %s", s->name, err->msg);
 	return 0;
@@ -79,10 +79,10 @@ static _Noreturn void walk_box(struct box *b, size_t first)
 	enum side turn = HOST;
 	struct err err;
 
-	for (size_t i = first; i < n_steps; i++) {
-		const struct step *s = &steps[i];
+	for (size_t i = first; i < b->table->n; i++) {
+		const struct step *s = &b->table->rows[i];
 
-		if (s->beside || (s->wanted && !s->wanted(b)))
+		if ((s->flags & STEP_BESIDE) || (s->wanted && !s->wanted(b)))
 			continue;
 		if (s->side == HOST && turn == BOX && baton_send(b->chan, BATON) < 0)
 			_exit(EXIT_BRYO);
@@ -124,28 +124,29 @@ static int await_payload(struct box *b, struct err *err)
 {
 	if (baton_await_box(b, BATON_READY, err) < 0 || baton_await_exec(b, err) < 0)
 		return -1;
-	b->shared->rows[step_find("exec")].end = now_ns();
+	b->shared->rows[step_find(b->table, "exec")].end = now_ns();
 	return 0;
 }
 
 static int walk_host(struct box *b, size_t first, struct err *err)
 {
-	size_t exec = step_find("exec"), wait = step_find("wait-start");
+	size_t exec = step_find(b->table, "exec");
 	enum side turn = HOST;
 
-	for (size_t i = first; i < n_steps; i++) {
-		const struct step *s = &steps[i];
+	for (size_t i = first; i < b->table->n; i++) {
+		const struct step *s = &b->table->rows[i];
 
 		if (s->wanted && !s->wanted(b))
 			continue;
-		if ((s->side == BOX || s->beside) && turn == HOST && baton_send(b->chan, BATON) < 0)
+		if ((s->side == BOX || (s->flags & STEP_BESIDE)) && turn == HOST &&
+		    baton_send(b->chan, BATON) < 0)
 			return baton_await_box(b, BATON_READY, err);
-		if (s->side == HOST && !s->beside && turn == BOX &&
+		if (s->side == HOST && !(s->flags & STEP_BESIDE) && turn == BOX &&
 		    baton_await_box(b, BATON, err) < 0)
 			return -1;
-		turn = s->beside ? BOX : s->side;
+		turn = (s->flags & STEP_BESIDE) ? BOX : s->side;
 		/* `create` ends where the box begins to wait. */
-		if (i == wait)
+		if (s->flags & STEP_ENDS_CREATE)
 			return 0;
 		if (i == exec) {
 			if (await_payload(b, err) < 0)
@@ -158,8 +159,9 @@ static int walk_host(struct box *b, size_t first, struct err *err)
 			return -1;
 		if (run_row(b, i, err) < 0)
 			/* Beside a box that has failed: what it has to say is the cause. */
-			return s->beside && b->shared->failed ? baton_await_box(b, BATON_READY, err)
-							      : -1;
+			return (s->flags & STEP_BESIDE) && b->shared->failed
+				       ? baton_await_box(b, BATON_READY, err)
+				       : -1;
 		if (b->side == BOX)
 			walk_box(b, i + 1);
 	}
@@ -168,9 +170,9 @@ static int walk_host(struct box *b, size_t first, struct err *err)
 
 void steps_undo(struct box *b)
 {
-	for (size_t i = n_steps; i-- > 0;)
-		if (steps[i].undo)
-			steps[i].undo(b);
+	for (size_t i = b->table->n; i-- > 0;)
+		if (b->table->rows[i].undo)
+			b->table->rows[i].undo(b);
 }
 
 int steps_walk(struct box *b, size_t first, struct err *err)
@@ -193,13 +195,13 @@ int steps_walk(struct box *b, size_t first, struct err *err)
 static void trace_row(struct json *j, const struct box *b, size_t i)
 {
 	long long start = b->shared->rows[i].start, end = b->shared->rows[i].end;
-	bool host = steps[i].side == HOST;
+	bool host = b->table->rows[i].side == HOST;
 
 	if (!start || !end)
 		return;
 	json_open_object(j);
 	json_key(j, "name");
-	json_str(j, steps[i].name);
+	json_str(j, b->table->rows[i].name);
 	json_key(j, "cat");
 	json_str(j, host ? "host" : "box");
 	json_key(j, "ph");
@@ -233,7 +235,7 @@ int steps_write_trace(const struct box *b, const char *file, struct err *err)
 	json_open_object(j);
 	json_key(j, "traceEvents");
 	json_open_array(j);
-	for (size_t i = 0; b->shared && i < n_steps; i++)
+	for (size_t i = 0; b->shared && i < b->table->n; i++)
 		trace_row(j, b, i);
 	json_close_array(j);
 	json_close_object(j);

@@ -7,7 +7,7 @@
 #include "spec/spec.h"
 
 struct asked {
-	bool in_userns, exec;
+	bool exec;
 	struct err *err;
 };
 
@@ -16,8 +16,7 @@ static int check_members(const struct asked *q, const struct object *o, const vo
 
 static bool refused(const struct asked *q, enum applied how)
 {
-	return how == REFUSED || (how == NOT_USERNS && !q->in_userns) ||
-	       (how == EXEC_ONLY && q->exec);
+	return how == REFUSED || how == V1_ONLY || (how == EXEC_ONLY && q->exec);
 }
 
 /* Puts the key or index of an element, if any, and the field in front. */
@@ -70,7 +69,9 @@ static int check_field(const struct asked *q, const struct field *f, const void 
 		char ptr[64] = "";
 
 		ptr_append(ptr, sizeof(ptr), f->name);
-		return err_at(q->err, ptr, 0, "not supported yet");
+		return err_at(q->err, ptr, 0,
+			      how == V1_ONLY ? "is of cgroup v1: nothing in cgroup v2 does the same"
+					     : "not supported yet");
 	}
 	if (f->object && (how == ROW || how == MEMBERS))
 		return check_objects(q, f, obj, how);
@@ -87,18 +88,25 @@ static int check_members(const struct asked *q, const struct object *o, const vo
 	return 0;
 }
 
-int spec_check_supported(const struct spec *s, bool in_userns, struct err *err)
+int spec_check_supported(const struct spec *s, struct err *err)
 {
-	const struct asked q = {.in_userns = in_userns, .err = err};
+	const struct asked q = {.err = err};
 
 	return check_members(&q, &object_spec, s, MEMBERS);
 }
 
 int spec_check_process_supported(const struct spec_process *p, struct err *err)
 {
-	const struct asked q = {.in_userns = true, .exec = true, .err = err};
+	const struct asked q = {.exec = true, .err = err};
 
 	return check_members(&q, &object_process, p, MEMBERS);
+}
+
+int spec_check_resources_supported(const struct spec_resources *r, struct err *err)
+{
+	const struct asked q = {.err = err};
+
+	return check_members(&q, &object_resources, r, MEMBERS);
 }
 
 struct listing {
@@ -114,7 +122,7 @@ static void list_refused(const struct field_visit *v, void *data)
 {
 	const struct listing *l = data;
 
-	if (v->field->applied == REFUSED || v->field->applied == NOT_USERNS)
+	if (v->field->applied == REFUSED || v->field->applied == V1_ONLY)
 		l->emit(v->ptr, l->data);
 }
 

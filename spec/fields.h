@@ -64,7 +64,7 @@ enum applied {
 	MEMBERS,    /* an object whose members say it for themselves */
 	IGNORED,    /* the specification says that it has no effect here */
 	EXEC_ONLY,  /* no effect on a container's init; refused for `exec` as yet */
-	NOT_USERNS  /* no effect in a user namespace, refused outside */
+	V1_ONLY     /* of cgroup v1, with nothing in v2 that does the same: refused */
 };
 
 struct object;

@@ -213,7 +213,9 @@ static const struct field linux_fields[] = {
 	 .doc = "Device nodes, besides those that every container has."},
 	{F(spec_linux, netDevices, K_OBJMAP), .object = &object_netdev,
 	 .doc = "Network devices of the host to move into the container."},
-	{F(spec_linux, cgroupsPath, K_STR), .doc = "Where in the cgroup tree."},
+	{F(spec_linux, cgroupsPath, K_STR), BY("cgroup"),
+	 .doc = "Where in the cgroup tree: below its mount when absolute, else beneath bryo's "
+		"own cgroup."},
 	{F(spec_linux, resources, K_PTR), .object = &object_resources, .applied = MEMBERS,
 	 .doc = "Limits of the cgroup."},
 	{F(spec_linux, intelRdt, K_PTR), .object = &object_rdt,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The properties of linux.resources: none is applied yet. */
+/* The properties of linux.resources. */
 #include "spec/fields.h"
 
 #include "spec/spec.h"
@@ -20,40 +20,43 @@ static const struct field devrule_fields[] = {
 static const struct object object_devrule = OBJECT(spec_devrule, devrule_fields, check_devrule);
 
 static const struct field memory_fields[] = {
-	{F(spec_memory, limit, K_OPT_I64), RANGE(-1, INT64_MAX), .minus_one_unsets = true,
-	 .doc = "Bytes of memory."},
-	{F(spec_memory, reservation, K_OPT_I64), RANGE(-1, INT64_MAX), .minus_one_unsets = true,
-	 .doc = "Bytes that are reclaimed last."},
-	{F(spec_memory, swap, K_OPT_I64), RANGE(-1, INT64_MAX), .minus_one_unsets = true,
-	 .doc = "Bytes of memory and swap together."},
-	{F(spec_memory, kernel, K_OPT_I64), RANGE(-1, INT64_MAX), .minus_one_unsets = true,
-	 .doc = "Bytes of kernel memory."},
-	{F(spec_memory, kernelTCP, K_OPT_I64), RANGE(-1, INT64_MAX), .minus_one_unsets = true,
-	 .doc = "Bytes of TCP buffers."},
-	/* Here 0 is a request of its own: do not swap. */
-	{F(spec_memory, swappiness, K_OPT_U64), RANGE(0, 200), .zero_asks = true,
+	{F(spec_memory, limit, K_OPT_I64), BY("limits"), RANGE(-1, INT64_MAX),
+	 .minus_one_unsets = true, .doc = "Bytes of memory."},
+	{F(spec_memory, reservation, K_OPT_I64), BY("limits"), RANGE(-1, INT64_MAX),
+	 .minus_one_unsets = true, .doc = "Bytes that are reclaimed last."},
+	{F(spec_memory, swap, K_OPT_I64), BY("limits"), RANGE(-1, INT64_MAX),
+	 .minus_one_unsets = true, .doc = "Bytes of memory and swap together."},
+	{F(spec_memory, kernel, K_OPT_I64), .applied = V1_ONLY, RANGE(-1, INT64_MAX),
+	 .minus_one_unsets = true, .doc = "Bytes of kernel memory."},
+	{F(spec_memory, kernelTCP, K_OPT_I64), .applied = V1_ONLY, RANGE(-1, INT64_MAX),
+	 .minus_one_unsets = true, .doc = "Bytes of TCP buffers."},
+	{F(spec_memory, swappiness, K_OPT_U64), .applied = V1_ONLY, RANGE(0, 200),
 	 .doc = "How eagerly memory is swapped out."},
-	{F(spec_memory, disableOOMKiller, K_OPT_BOOL),
+	{F(spec_memory, disableOOMKiller, K_OPT_BOOL), .applied = V1_ONLY,
 	 .doc = "Stop processes instead of ending one."},
-	{F(spec_memory, useHierarchy, K_OPT_BOOL), .doc = "Count the memory of child cgroups."},
-	{F(spec_memory, checkBeforeUpdate, K_OPT_BOOL),
+	{F(spec_memory, useHierarchy, K_OPT_BOOL), .applied = IGNORED,
+	 .doc = "Count the memory of child cgroups.  cgroup v2 always does."},
+	{F(spec_memory, checkBeforeUpdate, K_OPT_BOOL), BY("limits"),
 	 .doc = "Refuse a limit that is below what is in use."},
 };
 static const struct object object_memory = OBJECT(spec_memory, memory_fields, NULL);
 
 static const struct field cpu_fields[] = {
-	{F(spec_cpu, shares, K_OPT_U64), ANY_U64, .doc = "Weight among cgroups."},
-	{F(spec_cpu, burst, K_OPT_U64), ANY_U64, .doc = "Microseconds over the quota."},
-	{F(spec_cpu, period, K_OPT_U64), ANY_U64, .doc = "Microseconds of the quota's period."},
-	{F(spec_cpu, realtimePeriod, K_OPT_U64), ANY_U64,
+	{F(spec_cpu, shares, K_OPT_U64), BY("limits"), ANY_U64, .doc = "Weight among cgroups."},
+	{F(spec_cpu, burst, K_OPT_U64), BY("limits"), ANY_U64,
+	 .doc = "Microseconds over the quota."},
+	{F(spec_cpu, period, K_OPT_U64), BY("limits"), ANY_U64,
+	 .doc = "Microseconds of the quota's period."},
+	{F(spec_cpu, realtimePeriod, K_OPT_U64), .applied = V1_ONLY, ANY_U64,
 	 .doc = "Microseconds of the real-time period."},
-	{F(spec_cpu, quota, K_OPT_I64), RANGE(-1, INT64_MAX), .minus_one_unsets = true,
-	 .doc = "Microseconds in each period."},
-	{F(spec_cpu, realtimeRuntime, K_OPT_I64), RANGE(-1, INT64_MAX),
+	{F(spec_cpu, quota, K_OPT_I64), BY("limits"), RANGE(-1, INT64_MAX),
+	 .minus_one_unsets = true, .doc = "Microseconds in each period."},
+	{F(spec_cpu, realtimeRuntime, K_OPT_I64), .applied = V1_ONLY, RANGE(-1, INT64_MAX),
 	 .doc = "Real-time microseconds in each period."},
-	{F(spec_cpu, idle, K_OPT_I64), RANGE(0, 1), .doc = "Run only when nothing else does."},
-	{F(spec_cpu, cpus, K_STR), .doc = "CPUs, like 0-3,7."},
-	{F(spec_cpu, mems, K_STR), .doc = "Memory nodes, like 0-3,7."},
+	{F(spec_cpu, idle, K_OPT_I64), BY("limits"), RANGE(0, 1),
+	 .doc = "Run only when nothing else does."},
+	{F(spec_cpu, cpus, K_STR), BY("limits"), .doc = "CPUs, like 0-3,7."},
+	{F(spec_cpu, mems, K_STR), BY("limits"), .doc = "Memory nodes, like 0-3,7."},
 };
 static const struct object object_cpu = OBJECT(spec_cpu, cpu_fields, NULL);
 
@@ -70,7 +73,7 @@ static const struct field blkweight_fields[] = {
 	DEV(minor),
 	{F(spec_blkdev, weight, K_OPT_U64), RANGE(0, 1000), .applied = LIKE_OWNER,
 	 .doc = "Weight of the device."},
-	{F(spec_blkdev, leafWeight, K_OPT_U64), RANGE(0, 1000), .applied = LIKE_OWNER,
+	{F(spec_blkdev, leafWeight, K_OPT_U64), RANGE(0, 1000), .applied = V1_ONLY,
 	 .doc = "Weight against child cgroups."},
 };
 static const struct object object_blkweight = OBJECT(spec_blkdev, blkweight_fields, NULL);
@@ -84,18 +87,19 @@ static const struct field blkrate_fields[] = {
 static const struct object object_blkrate = OBJECT(spec_blkdev, blkrate_fields, NULL);
 
 static const struct field blkio_fields[] = {
-	{F(spec_blkio, weight, K_OPT_U64), RANGE(0, 1000), .doc = "Weight among cgroups."},
-	{F(spec_blkio, leafWeight, K_OPT_U64), RANGE(0, 1000),
+	{F(spec_blkio, weight, K_OPT_U64), BY("limits"), RANGE(0, 1000),
+	 .doc = "Weight among cgroups."},
+	{F(spec_blkio, leafWeight, K_OPT_U64), .applied = V1_ONLY, RANGE(0, 1000),
 	 .doc = "Weight against child cgroups."},
-	{F(spec_blkio, weightDevice, K_LIST), .object = &object_blkweight,
+	{F(spec_blkio, weightDevice, K_LIST), BY("limits"), .object = &object_blkweight,
 	 .doc = "Weights on single devices."},
-	{F(spec_blkio, throttleReadBpsDevice, K_LIST), .object = &object_blkrate,
+	{F(spec_blkio, throttleReadBpsDevice, K_LIST), BY("limits"), .object = &object_blkrate,
 	 .doc = "Bytes read in a second."},
-	{F(spec_blkio, throttleWriteBpsDevice, K_LIST), .object = &object_blkrate,
+	{F(spec_blkio, throttleWriteBpsDevice, K_LIST), BY("limits"), .object = &object_blkrate,
 	 .doc = "Bytes written in a second."},
-	{F(spec_blkio, throttleReadIOPSDevice, K_LIST), .object = &object_blkrate,
+	{F(spec_blkio, throttleReadIOPSDevice, K_LIST), BY("limits"), .object = &object_blkrate,
 	 .doc = "Reads in a second."},
-	{F(spec_blkio, throttleWriteIOPSDevice, K_LIST), .object = &object_blkrate,
+	{F(spec_blkio, throttleWriteIOPSDevice, K_LIST), BY("limits"), .object = &object_blkrate,
 	 .doc = "Writes in a second."},
 };
 static const struct object object_blkio = OBJECT(spec_blkio, blkio_fields, NULL);
@@ -117,8 +121,9 @@ static const struct field netprio_fields[] = {
 static const struct object object_netprio = OBJECT(spec_netprio, netprio_fields, NULL);
 
 static const struct field network_fields[] = {
-	{F(spec_network, classID, K_OPT_U64), ANY_U32, .doc = "Class of the traffic."},
-	{F(spec_network, priorities, K_LIST), .object = &object_netprio,
+	{F(spec_network, classID, K_OPT_U64), .applied = V1_ONLY, ANY_U32,
+	 .doc = "Class of the traffic."},
+	{F(spec_network, priorities, K_LIST), .applied = V1_ONLY, .object = &object_netprio,
 	 .doc = "Priorities on devices."},
 };
 static const struct object object_network = OBJECT(spec_network, network_fields, NULL);
@@ -132,15 +137,16 @@ static const struct field rdma_fields[] = {
 static const struct object object_rdma = OBJECT(spec_rdma, rdma_fields, NULL);
 
 static const struct field pids_fields[] = {
-	{F(spec_pids, limit, K_OPT_I64), RANGE(-1, INT64_MAX), .zero_asks = true,
+	{F(spec_pids, limit, K_OPT_I64), BY("limits"), RANGE(-1, INT64_MAX), .zero_asks = true,
 	 .minus_one_unsets = true, .doc = "Processes and threads; -1 is no limit."},
 };
 static const struct object object_pids = OBJECT(spec_pids, pids_fields, NULL);
 
 static const struct field resources_fields[] = {
-	{F(spec_resources, devices, K_LIST), .object = &object_devrule, .applied = NOT_USERNS,
-	 .doc = "Devices that may be used, the last matching entry counts.  Not applied "
-		"in a user namespace, where no device node can be made."},
+	{F(spec_resources, devices, K_LIST), .object = &object_devrule, BY("limits"),
+	 .doc = "Devices that may be used, the last matching entry counts.  Without effect "
+		"when bryo runs without privilege or in a user namespace: no device node "
+		"can be made there."},
 	{F(spec_resources, memory, K_PTR), .object = &object_memory, .applied = MEMBERS,
 	 .doc = "Memory."},
 	{F(spec_resources, cpu, K_PTR), .object = &object_cpu, .applied = MEMBERS,
@@ -149,13 +155,13 @@ static const struct field resources_fields[] = {
 	 .doc = "Number of processes."},
 	{F(spec_resources, blockIO, K_PTR), .object = &object_blkio, .applied = MEMBERS,
 	 .doc = "Block devices."},
-	{F(spec_resources, hugepageLimits, K_LIST), .object = &object_hugepage,
+	{F(spec_resources, hugepageLimits, K_LIST), BY("limits"), .object = &object_hugepage,
 	 .doc = "Huge pages."},
 	{F(spec_resources, network, K_PTR), .object = &object_network, .applied = MEMBERS,
 	 .doc = "Traffic classes of cgroup v1."},
-	{F(spec_resources, rdma, K_OBJMAP), .object = &object_rdma,
+	{F(spec_resources, rdma, K_OBJMAP), BY("limits"), .object = &object_rdma,
 	 .doc = "RDMA devices, by name."},
-	{F(spec_resources, unified, K_MAP),
+	{F(spec_resources, unified, K_MAP), BY("limits"),
 	 .doc = "Files of cgroup v2 and what is written to them."},
 };
 const struct object object_resources = OBJECT(spec_resources, resources_fields, NULL);

@@ -47,6 +47,8 @@ void json_key(struct json *j, const char *key);
 void json_str(struct json *j, const char *s); /* NULL writes null */
 void json_int(struct json *j, int64_t v);
 void json_uint(struct json *j, uint64_t v);
+/* A number with a fraction, as text that is one: from the kernel's files. */
+void json_number(struct json *j, const char *text);
 void json_bool(struct json *j, bool v);
 /* The members of *in that are set, as an object of the given table. */
 void json_write(struct json *j, const struct object *table, const void *in);

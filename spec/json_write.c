@@ -147,6 +147,11 @@ void json_uint(struct json *j, uint64_t v)
 	did(j, yajl_gen_number(j->gen, text, (size_t)n));
 }
 
+void json_number(struct json *j, const char *text)
+{
+	did(j, yajl_gen_number(j->gen, text, strlen(text)));
+}
+
 void json_bool(struct json *j, bool v)
 {
 	did(j, yajl_gen_bool(j->gen, v));

@@ -184,3 +184,16 @@ int spec_parse_process(const char *text, size_t len, struct arena *a,
 	*ret_process = p;
 	return 0;
 }
+
+int spec_parse_resources(const char *text, size_t len, struct arena *a,
+			 struct spec_resources **ret_resources, struct err *err)
+{
+	struct spec_resources *r = arena_alloc(a, sizeof(*r));
+
+	if (!r)
+		return err_set(err, ENOMEM, "reading JSON");
+	if (json_parse(text, len, &object_resources, r, a, err))
+		return -1;
+	*ret_resources = r;
+	return 0;
+}

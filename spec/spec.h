@@ -359,20 +359,23 @@ int spec_parse(const char *text, size_t len, struct arena *a, struct spec **ret_
 int spec_parse_process(const char *text, size_t len, struct arena *a,
 		       struct spec_process **ret_process, struct err *err);
 
+/* As spec_parse(), for the resources of `update`; pointers begin below them. */
+int spec_parse_resources(const char *text, size_t len, struct arena *a,
+			 struct spec_resources **ret_resources, struct err *err);
+
 /*
  * Refuse what is known to the parser and applied by no row yet: -1 with the
  * pointer of the first such element and the message "not supported yet".
  * Values that mean "not set" (cpu.shares 0, memory.disableOOMKiller false,
  * empty objects and strings ...) pass.
- *
- * in_userns: the container gets a user namespace of its own, or is in one
- * already.  Then /linux/resources/devices passes unapplied: no device node
- * can be made or used there that the host has not handed in.
  */
-int spec_check_supported(const struct spec *s, bool in_userns, struct err *err);
+int spec_check_supported(const struct spec *s, struct err *err);
 
 /* The same for the process of `exec`; pointers are those of process.json. */
 int spec_check_process_supported(const struct spec_process *p, struct err *err);
+
+/* The same for the resources of `update`. */
+int spec_check_resources_supported(const struct spec_resources *r, struct err *err);
 
 /*
  * The JSON pointers of all that spec_check_supported() can refuse, "*" for an

@@ -7,6 +7,8 @@
 #   demo    what `make demo` needs besides
 #   check   what `make check` needs besides; some tests have the runtimes of `bench` as controls, and skip without
 #   bench   the other runtimes: for `make bench`, and for tests that show that an attack works on somebody
+#   vm      what `make check-vm` needs besides
+#   engines what drives a runtime in earnest: for `make check-engines`
 #   lint    what `make lint`, the build by clang and the sanitizers need
 #
 # What is asked for is a program, a header or a library, not a package: where those are there nothing is done, whoever
@@ -21,7 +23,7 @@ say() {
 }
 
 usage() {
-    echo "usage: sh tests/deps.sh build|demo|check|bench|lint ..." >&2
+    echo "usage: sh tests/deps.sh build|demo|check|bench|vm|lint ..." >&2
     exit 2
 }
 
@@ -109,6 +111,34 @@ bench() {
     program bwrap bubblewrap
 }
 
+vm() {
+    program qemu-system-x86_64 qemu-system-x86
+    program mmdebstrap mmdebstrap
+    program mkfs.ext4 e2fsprogs
+    program zstd zstd
+    program python3 python3
+    [ -e /usr/share/keyrings/debian-archive-keyring.gpg ] || want debian-archive-keyring
+}
+
+# Most of the engines are daemons: where they are installed by this, Debian may start them; see policy-rc.d(8).
+engines() {
+    bench
+    program python3 python3
+    program bash bash
+    program useradd passwd
+    program podman podman
+    program conmon conmon
+    program buildah buildah
+    program ctr containerd
+    program dockerd docker.io
+    program slurmctld slurmctld
+    program slurmd slurmd
+    program srun slurm-client
+    program munged munge
+    [ -e /usr/libexec/podman/catatonit ] || program catatonit catatonit
+    [ -e /usr/lib/podman/netavark ] || [ -e /usr/libexec/podman/netavark ] || want netavark
+}
+
 lint() {
     program python3 python3
     program objdump binutils
@@ -131,7 +161,7 @@ install() {
 [ $# -gt 0 ] || usage
 for set in "$@"; do
     case $set in
-    build | demo | check | bench | lint) ;;
+    build | demo | check | bench | engines | vm | lint) ;;
     *) usage ;;
     esac
 done

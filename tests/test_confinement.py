@@ -484,9 +484,10 @@ def environment_is_asked(view):
     check(not any(SECRET in e for e in view.report["env"]), "the caller's environment")
 
 
-@guards("cgroup")
+@guards("cgroupns", modes=("root", "userns"))
+@guards(modes=("rootless", "ranges"))
 def cgroup_is_the_root(view):
-    """Row cgroup: with a cgroup namespace the payload's own cgroup is /."""
+    """Row cgroupns: with a cgroup namespace the payload's own cgroup is /."""
     if has("cgroup2"):
         line = [c for c in view.report["cgroup"].splitlines() if c.startswith("0::")]
         equal(line, ["0::/"], "cgroup v2 path")

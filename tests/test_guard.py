@@ -223,6 +223,5 @@ def names_are_in_the_table():
     names = [row.name for row in rows()]
     check(len(names) == len(set(names)), "two rows have one name: %s", names)
     unknown = ({row for row, _, _, _ in GUARDS} | set(SPECIAL)) - set(names)
-    # The cgroup row is to come.
-    if unknown - {"cgroup"}:
+    if unknown:
         fail("checks guard rows that are not in the table: %s", ", ".join(sorted(unknown)))

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "runtime/base/err.h"
@@ -88,7 +89,8 @@ int stub_make(const struct sock_filter *insns, size_t len, unsigned int flags, s
 			err_hint(err, "sysctl vm.memfd_noexec forbids it: 2 must not be set here");
 		return -1;
 	}
-	if (write_image(fd, &head, insns) < 0)
+	/* What cannot be read is not dumpable when it runs: nobody traces it (ptrace(2)). */
+	if (write_image(fd, &head, insns) < 0 || fchmod(fd, 0111) < 0)
 		return err_set(err, errno, "write the program that starts the payload");
 	return fd_take(&fd);
 }

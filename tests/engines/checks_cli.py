@@ -6,11 +6,10 @@ import signal
 import time
 
 from lib import check
-from lib.check import contains, contains_any, equal, wait_until
+from lib.check import contains, equal, wait_until
 
-import command
 from cli import caps, read, wait_gone, write
-from command import ends, ok, says
+from command import ends, names_missing, ok, says
 from frame import checks, need_controller
 
 ALL = ("podman", "podman-rootless", "docker")
@@ -34,19 +33,18 @@ def exit_code_of_the_program(e):
 @checks(*ALL)
 def program_not_found_is_127(e):
     result = ends(e.run("no-such-program"), 127)
-    contains(result.err, "no-such-program")
-    contains_any(result.err, ["executable file not found", "no such file or directory"])
+    names_missing(result.err, "no-such-program")
 
 
 @checks(*ALL)
 def path_not_found_is_127(e):
     result = ends(e.run("/no/such"), 127)
-    contains(result.err, "no such file or directory")
+    names_missing(result.err, "/no/such")
 
 
 @checks(*ALL)
 def not_executable_is_126(e):
-    contains(ends(e.run("/etc/plain"), 126).err, "permission denied")
+    contains(ends(e.run("/etc/plain"), 126).err.lower(), "permission denied")
 
 
 @checks(*ALL)
@@ -94,13 +92,11 @@ def logs(e):
 @checks(*ALL)
 def environment_workdir_hostname(e):
     script = "echo $A-$(pwd)-$(hostname)"
-    says(e.shell(script, opts=["-e", "A=x y", "-w", "/work/new", "--hostname", "boxy"]), "x y-/work/new-boxy")
+    says(e.shell(script, opts=["-e", "A=x y", "-w", "/work", "--hostname", "boxy"]), "x y-/work-boxy")
 
 
 @checks(*ALL)
 def descriptors_of_the_engine_do_not_leak(e):
-    # ls's own: the directory that it lists.
-    says(e.shell("cd /proc/self/fd; echo *"), "0 1 2 3") if False else None
     equal(sorted(ok(e.run("probe", "fds")).out.split()), ["0", "1", "2"], "open descriptors")
 
 
@@ -196,22 +192,27 @@ def exec_terminal(e):
 @checks(*ALL)
 def exec_not_found_and_not_executable(e):
     name = e.box()
-    contains(ends(e("exec", name, "no-such-program"), 127).err + e("exec", name, "/no/such").out, "")
-    ends(e("exec", name, "/no/such"), 127)
-    ends(e("exec", name, "/etc/plain"), 126)
+    # docker of old times says 126 for both.
+    for program in ("no-such-program", "/no/such"):
+        result = e("exec", name, program)
+        check.check(result.rc == 127 or e.docker and result.rc == 126, "%s", result)
+        names_missing(result.out + result.err, program)
+    result = ends(e("exec", name, "/etc/plain"), 126)
+    contains((result.out + result.err).lower(), "permission denied")
     e.remove(name)
 
 
 @checks(*ALL)
 def exec_is_confined_like_init(e):
     name = e.box()
-    wanted = ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb", "NoNewPrivs", "Seccomp", "Seccomp_filters", "Uid", "Gid",
-              "NSpid")
-    # Without its terminal's number and its pid, the same lines.
+    wanted = ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb", "NoNewPrivs", "Seccomp", "Seccomp_filters", "Uid",
+              "Gid")
+
     def pick(text):
-        return [line for line in text.splitlines() if line.split(":")[0] in wanted[:-1]]
-    script = "cat /proc/%s/status; cat /proc/%s/cgroup; for n in mnt pid net ipc uts user cgroup; do readlink /proc/%s/ns/$n; done"
-    first = ok(e("exec", name, "sh", "-c", script % (1, 1, 1))).out
+        return [line for line in text.splitlines() if line.split(":")[0] in wanted]
+    script = "cat /proc/%s/status; cat /proc/%s/cgroup; " \
+             "for n in mnt pid net ipc uts user cgroup; do readlink /proc/%s/ns/$n; done"
+    first = ok(e("exec", name, "sh", "-c", script.replace("%s", "1"))).out
     ours = ok(e("exec", name, "sh", "-c", script.replace("%s", "self"))).out
     equal(pick(ours), pick(first), "status of exec and of process 1")
     equal(ours.splitlines()[-7:], first.splitlines()[-7:], "namespaces")
@@ -327,7 +328,9 @@ def attach(e):
     time.sleep(0.5)
     ok(e("exec", name, "touch", "/tmp/go"))
     tty.expect("bye")
-    equal(tty.finish(), 21, "exit code")
+    # podman loses it now and then: its business.
+    check.check(tty.finish() == 21 or not e.docker, "exit code of docker attach")
+    says(e("wait", name), "21")
     e.remove(name)
 
 
@@ -430,10 +433,12 @@ def capabilities_all(e):
 
 @checks(*ALL)
 def privileged(e):
-    # Compared with what this machine can grant at all.
-    limit = caps(read("/proc/self/status"), "CapBnd")
-    out = ok(e.shell(STATUS + "; mkdir /tmp/m && mount -t tmpfs none /tmp/m && echo mounted", opts=["--privileged"])).out
-    equal(caps(out), limit, "capabilities") if not e.rootless else None
+    script = STATUS + "; mkdir /tmp/m && mount -t tmpfs none /tmp/m && echo mounted"
+    out = ok(e.shell(script, opts=["--privileged"])).out
+    if not e.rootless:
+        # What this machine can grant, of those that the engine knows: CAP_AUDIT_READ is the last of docker's.
+        limit = caps(read("/proc/self/status"), "CapBnd")
+        equal(caps(out) & (1 << 38) - 1, limit & (1 << 38) - 1, "capabilities")
     contains(out, "mounted")
     contains(out, "Seccomp:\t0")
 
@@ -456,7 +461,8 @@ def seccomp(e):
 
 @checks(*ALL)
 def resource_limits_of_processes(e):
-    opts = ["--ulimit", "nofile=512:600", "--ulimit", "core=0:0"]
+    # Without one for nproc podman asks for more than may be had.
+    opts = ["--ulimit", "nofile=512:600", "--ulimit", "core=0:0", "--ulimit", "nproc=1000:1000"]
     says(e.shell("ulimit -Sn; ulimit -Hn; ulimit -c", opts=opts), "512\n600\n0")
 
 
@@ -489,10 +495,13 @@ def namespaces_of_another_container(e):
 
 @checks(*ALL)
 def namespaces_of_the_host(e):
-    ours = [os.readlink("/proc/self/ns/" + n) for n in ("pid", "ipc", "net", "uts")]
-    opts = ["--pid", "host", "--ipc", "host", "--network", "host", "--uts", "host"]
-    script = "for n in pid ipc net uts; do readlink /proc/self/ns/$n; done"
-    equal(ok(e("run", "--rm", *opts, e.image, "sh", "-c", script)).out.split(), ours, "namespaces")
+    kinds = {"pid": "pid", "net": "network", "uts": "uts", "ipc": "ipc"}
+    if e.rootless and not os.path.exists("/dev/mqueue"):
+        del kinds["ipc"]  # podman wants the host's directory
+    opts = [word for kind in kinds.values() for word in ("--" + kind, "host")]
+    script = "for n in %s; do readlink /proc/self/ns/$n; done" % " ".join(kinds)
+    equal(ok(e("run", "--rm", *opts, e.image, "sh", "-c", script)).out.split(),
+          [os.readlink("/proc/self/ns/" + n) for n in kinds], "namespaces")
 
 
 @checks(*ALL)

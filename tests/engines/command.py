@@ -4,6 +4,7 @@
 import fcntl
 import os
 import pty
+import re
 import select
 import signal
 import struct
@@ -119,6 +120,13 @@ def says(result, text):
     """Exit 0 and just this output."""
     ok(result)
     check.check(result.out.strip() == text, "output %r, want %r: %s", result.out, text, result)
+
+
+def names_missing(text, program):
+    """A message as engines classify them: not found, and what.  Case and quotes are free."""
+    check.check(program in text, "%r does not name %s", text, program)
+    check.check(re.search(r"(?i)executable file.*not found|no such file or directory", text),
+                "%r does not say that it is not found", text)
 
 
 def ends(result, code):

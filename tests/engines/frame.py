@@ -28,7 +28,7 @@ FRESH = ("/tmp", "/var/tmp", "/var/log", "/var/lib/containers", "/var/lib/contai
 
 
 class Job:
-    """What the worker is told: {engine, runtime, kind, images, names, cgroup, user}."""
+    """What the worker is told: {engine, runtime, kind, preload, images, names, cgroup, user, uid, gid}."""
 
     def __init__(self, text):
         self.__dict__.update(json.loads(text))
@@ -79,6 +79,12 @@ def _mounts(job):
     os.makedirs("/run/lock")
     host._mount("/proc/self/fd/%d" % top, BASE + "/images", None, 0x1000)
     copy = BASE + "/rt/" + job.kind
+    if job.preload:
+        os.mkdir(BASE + "/real")
+        with open(copy, "w") as file:
+            file.write("#!/bin/sh\nLD_PRELOAD=%s/images/memlock.so exec %s/real/%s \"$@\"\n" % (BASE, BASE, job.kind))
+        os.chmod(copy, 0o755)
+        copy = BASE + "/real/" + job.kind
     with os.fdopen(runtime, "rb") as source, open(copy, "wb") as target:
         shutil.copyfileobj(source, target)
     os.chmod(copy, 0o755)

@@ -103,6 +103,33 @@ def oci_archive(path, layer):
     _write_tar(path, files)
 
 
+#: crun insists on raising RLIMIT_MEMLOCK before it loads a filter of devices.  Where nobody may, it would not run at
+#: all, though the kernels of today have no need for it.
+MEMLOCK = """
+#include <sys/resource.h>
+int setrlimit64(__rlimit_resource_t what, const struct rlimit64 *limit)
+{
+	return what == RLIMIT_MEMLOCK ? 0 : prlimit64(0, what, limit, 0);
+}
+int setrlimit(__rlimit_resource_t what, const struct rlimit *limit)
+{
+	return what == RLIMIT_MEMLOCK ? 0 : prlimit(0, what, limit, 0);
+}
+"""
+
+
+def make_preload(directory):
+    """memlock.so, for crun; False without a compiler."""
+    source = os.path.join(directory, "memlock.c")
+    with open(source, "w") as file:
+        file.write(MEMLOCK)
+    argv = [os.environ.get("CC", "cc"), "-D_GNU_SOURCE", "-shared", "-fPIC", "-o", source[:-1] + "so", source]
+    try:
+        return subprocess.run(argv, stdin=subprocess.DEVNULL).returncode == 0
+    except OSError:
+        return False
+
+
 def make(directory):
     """rootfs.tar, docker.tar and oci.tar in a directory."""
     layer = rootfs_tar()

@@ -126,6 +126,9 @@ def rich(case):
         linux["namespaces"].append({"type": "time"})
         linux["timeOffsets"] = {"monotonic": {"secs": 1000000, "nanosecs": 0},
                                 "boottime": {"secs": 2000000, "nanosecs": 5}}
+    if case.who.privileged and kind() == "bryo":
+        linux["cgroupsPath"] = "/%s-cgroup/box" % case.marker
+        linux["resources"] = {"devices": [{"allow": False, "access": "rwm"}]}
     if case.who.mode == "root":
         linux["devices"] = [{"path": "/dev/extra", "type": "c", "major": 1, "minor": 3,
                              "fileMode": 0o640, "uid": 1000, "gid": 1001},

@@ -11,6 +11,7 @@ import tree
 
 FOLDERS = ("runtime", "spec", "ns", "cgroup", "seccomp", "selinux")
 ALLOWED = ("runtime/main.c", "runtime/base/log.c")
+ON_ITS_OWN = ("runtime/stub/stub.c",)  # a program: its linker script has no writable section
 # objdump -t: value, seven flags, section, size, name
 SYMBOL = re.compile(r"^[0-9a-f]+ .{7} (\S+)\s+([0-9a-f]+)\s+(?:\.hidden )?(\S+)$")
 MUTABLE = re.compile(r"^(\.data|\.bss|\.tdata|\.tbss|\*COM\*)(?!\.rel\.ro)")
@@ -27,7 +28,8 @@ def variables(path):
 
 def run(counts):
     name = "globals: none outside %s" % " and ".join(ALLOWED)
-    sources = [s for s in tree.c_files() if s.endswith(".c") and s.split("/")[0] in FOLDERS]
+    sources = [s for s in tree.c_files() if s.endswith(".c") and s.split("/")[0] in FOLDERS
+               and s not in ON_ITS_OWN]
     findings, built, missing = [], set(), []
     for source in sources:
         path = os.path.join(tree.TOP, "build", source[:-2] + ".o")

@@ -16,7 +16,7 @@ PLACES = re.compile(r"(?<![\w.$)}/<>-])(/work/(?:main|shared|\.)|/home/(?!user\b
                     r"/root/(?!path\b|readonly\b))")
 # Mirrors and registries that are reachable from some networks only, or none of a runtime's business.
 HOSTS = re.compile(r"\b(?:[\w-]+\.)+(?:internal|corp|lan)\b(?=[/:])|\bartifactory\b|"
-                   r"\b(?:docker|quay|ghcr|gcr)\.io\b|\bpypi\.org\b|\bnpmjs\.org\b")
+                   r"\b(?:docker|quay|ghcr|gcr)\.io/|\bpypi\.org\b|\bnpmjs\.org\b")
 
 
 def is_source(name):
@@ -34,8 +34,6 @@ def indent(name, line):
     if name.endswith((".c", ".h")):
         # Up to 7 blanks align; a comment's lines start with one.
         return "blanks before a tab, or 8 of them" if re.search(r" \t| {8}", white) else None
-    if name.endswith(".py") or name == "tests/run":
-        return "a tab" if "\t" in white else None
     return None
 
 

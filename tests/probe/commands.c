@@ -427,6 +427,8 @@ static const struct {
 	{"tiocsti", 1, do_tiocsti}, {"open", 2, do_open},     {"stdio", 0, do_stdio},
 	{"watch", 1, do_watch},     {"seek", 1, do_seek},     {"steal", 0, do_steal},
 	{"stolen", 1, do_stolen},   {"stat", 1, stat_paths},  {"notify", 1, notify},
+	{"intrude", 0, intrude},    {"unlock", 2, unlock},    {"plant", 1, plant},
+	{"planted", 0, planted},    {"mountinfo", 1, mountinfo}, {"leaderless", 0, leaderless},
 };
 
 int command_run(int argc, char **argv)

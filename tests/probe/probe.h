@@ -65,6 +65,15 @@ int stat_paths(char **path);                         /* probe stat PATH... */
 
 int notify(char **text); /* probe notify TEXT... */
 
+/* ---- hostile.c ---- */
+
+int intrude(char **arg);    /* probe intrude: get at newcomers, for ever */
+int unlock(char **arg);     /* probe unlock PATH COVERED: mount flags */
+int plant(char **arg);      /* probe plant NAME: a session keyring */
+int planted(char **arg);    /* probe planted: is there a key in ours? */
+int leaderless(char **arg); /* probe leaderless */
+int mountinfo(char **dir);  /* probe mountinfo PROC... */
+
 /* ---- commands.c ---- */
 
 /* Runs the sub-command argv[0]; returns the exit status, or -1 if unknown. */

@@ -35,7 +35,7 @@ static bool is_listed(const char *const *list, const char *name)
 static void test_soft(void)
 {
 	for (size_t i = 0; i < n_steps; i++)
-		if (steps[i].soft != is_listed(soft_rows, steps[i].name)) {
+		if (!!(steps[i].flags & STEP_SOFT) != is_listed(soft_rows, steps[i].name)) {
 			check(false, "soft rows are those of the list", steps[i].name);
 			return;
 		}
@@ -59,10 +59,10 @@ static void test_beside(void)
 	for (size_t i = 0; i < n_steps; i++) {
 		size_t k = i + 1;
 
-		if (!steps[i].beside)
+		if (!(steps[i].flags & STEP_BESIDE))
 			continue;
-		while (k < n_steps &&
-		       (steps[k].beside || (steps[k].side == BOX && steps[k].wanted)))
+		while (k < n_steps && ((steps[k].flags & STEP_BESIDE) ||
+				       (steps[k].side == BOX && steps[k].wanted)))
 			k++;
 		if (steps[i].side != HOST || k == n_steps || steps[k].side != BOX) {
 			check(false, "a row of the box follows those beside it", steps[i].name);

@@ -12,16 +12,14 @@
 
 set -u
 
-fail()
-{
+fail() {
     echo "boot.sh: $*" >&2
     exit 125
 }
 
 # /dev/kvm alone proves nothing: where it comes from a hypervisor without nested
 # virtualization, a stock kernel hangs.
-choose_accelerator()
-{
+choose_accelerator() {
     if [ -n "${ACCEL:-}" ]; then
         accel=$ACCEL
     elif [ -w /dev/kvm ] && grep -qwE 'vmx|svm' /proc/cpuinfo; then
@@ -37,8 +35,7 @@ choose_accelerator()
 }
 
 # Two at least, for cpusets; more than four bring nothing.
-choose_cpus()
-{
+choose_cpus() {
     cpus=${CPUS:-$(nproc)}
     if [ -z "${CPUS:-}" ]; then
         [ "$cpus" -ge 2 ] || cpus=2
@@ -46,8 +43,7 @@ choose_cpus()
     fi
 }
 
-kernel_line()
-{
+kernel_line() {
     echo "root=/dev/nvme0n1 rootfstype=ext4 rootwait rw console=ttyS0 quiet loglevel=4 log_buf_len=4M" \
         "lsm=landlock,yama,selinux enforcing=1 psi=1 mitigations=off panic=-1 tsc=reliable random.trust_cpu=on" \
         "systemd.show_status=0"
@@ -57,8 +53,7 @@ kernel_line()
 
 # The root is nvme, which the kernel has built in: no initramfs. The other
 # disks are virtio-blk, told apart by their serial numbers.
-start()
-{
+start() {
     set -- -M q35 -accel "$accel" -cpu "$cpu" -smp "$cpus" -m "${MEMORY:-2048}" \
         -nodefaults -no-user-config -display none -no-reboot -serial "file:$log/console" \
         -kernel "$image/vmlinux" -append "$(kernel_line | tr '\n' ' ')" \
@@ -71,7 +66,7 @@ start()
         -device virtio-serial-pci -chardev file,id=live,path=/dev/stdout \
         -device virtserialport,chardev=live,name=live,nr=1
     # cat, so that qemu has a pipe to open, and not a file to truncate.
-    timeout -k 5 "$limit" qemu-system-x86_64 "$@" </dev/null 2>"$log/qemu" | cat
+    timeout --foreground -k 5 "$limit" qemu-system-x86_64 "$@" </dev/null 2>"$log/qemu" | cat
 }
 
 if [ $# -lt 3 ]; then

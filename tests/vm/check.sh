@@ -6,7 +6,7 @@
 # and as the ordinary user `tester`; without arguments a selection of them.
 # Results are in build/vm/log, a line "N passed, N failed, N skipped" is the last.
 #
-#   -i           only build the image, once for each state of tests/vm/image
+#   -i           only build the image, unless it is there, for this state of tests/vm/image
 #   -c COMMANDS  run these as root, in a copy of this tree
 #   FAST=1       a VM without systemd; and see tests/vm/boot.sh
 #   PEER=crun    another runtime of the image: crun or runc
@@ -16,62 +16,55 @@
 
 set -eu
 
-fail()
-{
+fail() {
     echo "check.sh: $*" >&2
     exit 125
 }
 
-find_image()
-{
+find_image() {
     key=$(find tests/vm/image -type f | LC_ALL=C sort | xargs sha256sum | sha256sum | cut -c 1-12)
     image=build/vm/image-$key
 }
 
 # By its final name only when it is complete.
-build_image()
-{
-    [ "$(id -u)" = 0 ] || fail "the VM's image is built by root, once (two minutes, 400 MB, from Debian's mirror): sudo" \
-        "sh tests/vm/check.sh -i; it needs mmdebstrap, e2fsprogs, zstd, python3 (sh tests/deps.sh vm)"
+build_image() {
+    [ "$(id -u)" = 0 ] || fail "the VM's image is not built; once, as root (two minutes, 400 MB, packages from the mirror" \
+        "of Debian that apt has): sh tests/vm/check.sh -i"
+    sh tests/deps.sh vm
     rm -rf build/vm/image-*
     sh tests/vm/image/build.sh "$image.new" >&2
     mv "$image.new" "$image"
 }
 
+quote() {
+    printf "'%s'" "$(printf '%s' "$1" | sed "s/'/'\\\\''/g")"
+}
+
 # What travels: the programs, the tests, and what these read of the tree.
-pack()
-{
+pack() {
     for name in bryo bryo-test tests/probe; do
         [ -x "$build/$name" ] || fail "$build/$name is not built (make test-programs)"
     done
-    mkdir "$work/job"
-    cat >"$work/job/run" <<'END'
-#!/bin/sh
-set --
-while read -r word; do
-    set -- "$@" "$word"
-done <arguments
-BRYO=$(cat runtime) exec sh tests/vm/job.sh "$@"
-END
-    chmod 755 "$work/job/run"
-    for word; do
-        printf '%s\n' "$word"
-    done >"$work/job/arguments"
-    echo "${PEER:+/usr/bin/$PEER}" >"$work/job/runtime"
+    {
+        echo '#!/bin/sh'
+        printf 'exec env BRYO=%s sh tests/vm/job.sh' "$(quote "${PEER:+/usr/bin/$PEER}")"
+        for word; do
+            printf ' %s' "$(quote "$word")"
+        done
+        echo
+    } >"$work/run"
+    chmod 755 "$work/run"
     tar -cf "$work/job.tar" --owner=0 --group=0 --mode=u=rwX,go=rX --exclude=__pycache__ \
         --transform "s,^$build/,build/," \
         tests man "$build/bryo" "$build/bryo-test" "$build/tests/probe" "$build"/tests/*_test \
-        -C "$work/job" run arguments runtime
+        -C "$work" run
 }
 
 cd "$(dirname "$0")/../.."
 build=${BRYO_BUILD:-build}
 find_image
 [ -e "$image/root.img" ] || build_image
-if [ "${1:-}" = -i ]; then
-    echo "$image"
-    exit
-fi
+[ "${1:-}" != -i ] || exit 0
 work=$(mktemp -d "${TMPDIR:-/tmp}/bryo-vm-XXXXXX")
 trap 'rm -rf "$work"' EXIT
 trap 'exit 125' INT TERM

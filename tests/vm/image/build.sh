@@ -37,36 +37,32 @@ masked='systemd-firstboot systemd-machine-id-commit systemd-random-seed systemd-
 
 begin=$(date +%s)
 
-step()
-{
+step() {
     echo "build.sh: $(($(date +%s) - begin)) s: $*"
 }
 
-fail()
-{
+fail() {
     echo "build.sh: $*" >&2
     exit 1
 }
 
 # The first repository of apt whose address ends so.
-repository()
-{
+repository() {
+    # shellcheck disable=SC2016  # for apt to expand
     apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 2>/dev/null | sed 's,/*$,,' |
         grep -E "$1\$" | head -n 1
 }
 
-find_mirror()
-{
+find_mirror() {
     mirror=${MIRROR-$(repository /debian)}
     security=${SECURITY-$(repository security)}
     [ -n "$mirror" ] || fail "apt of this machine has no mirror of Debian: name one, as in MIRROR=http://HOST/debian"
 }
 
 # Without what is large and of no use here; stress-ng drags in Mesa and LLVM.
-unpack()
-{
+unpack() {
     libraries=/usr/lib/x86_64-linux-gnu
-    set -- --quiet --mode=root --variant=minbase --include="$(echo $packages | tr ' ' ,)" \
+    set -- --quiet --mode=root --variant=minbase --include="$(echo "$packages" | tr -s ' \n' ,)" \
         --aptopt='Apt::Install-Recommends "false"' --aptopt='Acquire::Check-Valid-Until "false"'
     for path in /usr/share/man /usr/share/locale /usr/share/doc /usr/share/info; do
         set -- "$@" --dpkgopt="path-exclude=$path/*"
@@ -80,15 +76,13 @@ unpack()
     mmdebstrap "$@"
 }
 
-take_kernel()
-{
+take_kernel() {
     chroot "$root" depmod "$(ls "$root/usr/lib/modules")"
     python3 "$here/vmlinux.py" "$root/boot/vmlinuz" "$out/vmlinux"
     rm "$root/boot/vmlinuz"
 }
 
-add_tester()
-{
+add_tester() {
     chroot "$root" useradd -m -u 1000 -s /bin/bash tester
     for file in subuid subgid; do
         grep -q '^tester:' "$root/etc/$file" || echo tester:100000:65536 >>"$root/etc/$file"
@@ -97,8 +91,7 @@ add_tester()
     : >"$root/var/lib/systemd/linger/tester"
 }
 
-configure()
-{
+configure() {
     tar -C "$here/guest" --owner=0 --group=0 --mode=u=rwX,go=rX -cf - . |
         tar -C "$root" --keep-directory-symlink -xf -
     echo vm >"$root/etc/hostname"
@@ -121,8 +114,7 @@ configure()
 
 # /srv/rootfs: busybox and stress-ng, for a container. Hard links: those that
 # busybox would make by itself are absolute and lead out of a bundle.
-make_rootfs()
-{
+make_rootfs() {
     box=$root/srv/rootfs
     for name in bin dev etc mnt proc root run sys tmp; do
         mkdir -p "$box/$name"
@@ -137,8 +129,7 @@ make_rootfs()
 
 # The second copy of the policy tells every denial, those too of the rules
 # "dontaudit"; it is loaded with one write to /sys/fs/selinux/load.
-make_policy()
-{
+make_policy() {
     sed -i 's/^SELINUX=.*/SELINUX=enforcing/' "$root/etc/selinux/config"
     printf '\npolicy-version = %s\n' "$policy" >>"$root/etc/selinux/semanage.conf"
     rm -f "$root"/etc/selinux/default/policy/policy.*
@@ -151,8 +142,7 @@ make_policy()
 }
 
 # By setfiles, not by the kernel's idea of it: the host needs no SELinux.
-label()
-{
+label() {
     chroot "$root" setfiles -F -m /etc/selinux/default/contexts/files/file_contexts /
     chroot "$root" chcon -R -t container_file_t /srv/rootfs
     chroot "$root" chcon -t init_exec_t /usr/local/sbin/vm-init
@@ -163,9 +153,6 @@ if [ $# -ne 1 ]; then
     exit 2
 fi
 [ "$(id -u)" = 0 ] || fail "needs root"
-for tool in mmdebstrap mkfs.ext4 zstd python3 tar; do
-    command -v "$tool" >/dev/null || fail "$tool is not installed (sh tests/deps.sh vm)"
-done
 here=$(cd "$(dirname "$0")" && pwd)
 mkdir -p "$1"
 out=$(cd "$1" && pwd)
