@@ -329,13 +329,18 @@ int cred_session(struct err *err)
 
 int cred_signals(struct err *err)
 {
-	struct sigaction dfl = {.sa_handler = SIG_DFL};
+	/* All zero is SIG_DFL in the kernel's struct sigaction of every architecture. */
+	static const unsigned long dfl[16];
 	sigset_t none;
 
-	/* Handlers go with execve(2); what is ignored stays so (conmon ignores SIGPIPE). */
+	/*
+	 * Handlers go with execve(2); what is ignored stays so (conmon ignores
+	 * SIGPIPE).  glibc's sigaction(3) refuses its own signals 32 and 33, which
+	 * its posix_spawn(3), and so make, leaves ignored: hence the system call.
+	 */
 	for (int sig = 1; sig < NSIG; sig++)
-		if (sig != SIGKILL && sig != SIGSTOP && sigaction(sig, &dfl, NULL) < 0 &&
-		    errno != EINVAL)
+		if (sig != SIGKILL && sig != SIGSTOP &&
+		    syscall(SYS_rt_sigaction, sig, dfl, NULL, (NSIG - 1) / 8) < 0)
 			return err_set(err, errno, "reset signal %d", sig);
 	sigemptyset(&none);
 	if (sigprocmask(SIG_SETMASK, &none, NULL) < 0)

@@ -4,6 +4,7 @@
 #include <limits.h>
 #include <linux/magic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -234,23 +235,72 @@ static bool names_an_id(const char *option)
 	return !strncmp(option, "uid=", 4) || !strncmp(option, "gid=", 4);
 }
 
+static const char *const tree_flags[] = {
+	"nsdelegate",           "favordynmods",     "memory_localevents",
+	"memory_recursiveprot", "pids_localevents", "memory_hugetlb_accounting",
+};
+
+enum { N_TREE_FLAGS = sizeof(tree_flags) / sizeof(tree_flags[0]) };
+
+static bool has_word(const char *list, const char *word)
+{
+	size_t len = strlen(word);
+
+	for (const char *p = list; (p = strstr(p, word)); p += len)
+		if ((p == list || p[-1] == ',') && strchr(",\n", p[len]))
+			return true;
+	return false;
+}
+
+/*
+ * A mount of the cgroup tree outside of any cgroup namespace sets the flags of
+ * the one tree there is, also for the host: without "nsdelegate" delegated
+ * subtrees would be no boundaries any more.  So it gets those that it has.
+ */
+static size_t flags_of_tree(char *v[N_TREE_FLAGS])
+{
+	FILE *f = fopen("/proc/self/mountinfo", "re");
+	char *line = NULL, *opts = NULL;
+	size_t size = 0, n = 0;
+
+	while (f && !opts && getline(&line, &size, f) > 0)
+		if (strstr(line, " - cgroup2 "))
+			opts = strrchr(line, ' ');
+	for (size_t i = 0; opts && i < N_TREE_FLAGS; i++)
+		if (has_word(opts + 1, tree_flags[i]))
+			v[n++] = (char *)tree_flags[i];
+	free(line);
+	if (f)
+		fclose(f);
+	return n;
+}
+
 /* A new file system as a detached mount. */
 static int make_tree(const struct mount_entry *e, const struct nsset *ns, struct err *err)
 {
 	const struct mount_opts *o = &e->opts;
 	uint64_t attrs = o->one.set;
+	char *flags[N_TREE_FLAGS];
+	struct strs keep = {.v = flags};
+	bool whole = !strcmp(e->fstype, "cgroup2") && !nsset_private(ns, NS_CGROUP);
 	size_t bad;
 	int tree;
 
+	if (whole && o->data.n) {
+		err_set(err, 0, "needs a cgroup namespace of the container's own");
+		return err_under(err, "/options/%zu", o->data_index[0]);
+	}
+	if (whole)
+		keep.n = flags_of_tree(flags);
 	/* tmpcopyup writes into it first; read-only comes after that. */
 	if (o->copyup)
 		attrs &= ~(uint64_t)MOUNT_ATTR_RDONLY;
-	tree = mount_new(e->fstype, e->spec->source, &o->data, attrs, &bad, err);
+	tree = mount_new(e->fstype, e->spec->source, whole ? &keep : &o->data, attrs, &bad, err);
 	if (tree >= 0)
 		return tree;
-	if (bad != SIZE_MAX && err->num == EINVAL && names_an_id(o->data.v[bad]))
+	if (bad != SIZE_MAX && !whole && err->num == EINVAL && names_an_id(o->data.v[bad]))
 		err_hint(err, "the id must be mapped in the user namespace");
-	if (bad != SIZE_MAX)
+	if (bad != SIZE_MAX && !whole)
 		return err_under(err, "/options/%zu", o->data_index[bad]);
 	new_fs_hint(e, ns, err);
 	return err_under(err, "/type");

@@ -138,19 +138,39 @@ static const char *below(const char *path, const char *dir)
 	}
 }
 
+static bool has_dotdot(const char *path)
+{
+	for (path += strspn(path, "/"); *path; path += strspn(path, "/")) {
+		size_t len = strcspn(path, "/");
+
+		if (len == 2 && !memcmp(path, "..", 2))
+			return true;
+		path += len;
+	}
+	return false;
+}
+
 /*
  * Open a path that is to be covered.  Beneath a mount of ours the way goes from
  * that mount's own descriptor: whoever shares the rootfs may have renamed the
- * directory it is on meanwhile, and put another in its place.
+ * directory it is on meanwhile, and put another in its place.  What leads out of
+ * the mount, by a link or by "..", is what the payload finds by that name.
  */
 static int open_covered(const struct mountset *m, const char *path)
 {
 	for (size_t i = m->n; i-- > 0;) {
 		const struct mount_entry *e = &m->v[i];
 		const char *rest = e->at < 0 ? NULL : below(path, e->spec->destination);
+		int fd;
 
-		if (rest)
-			return path_open(e->at, *rest ? rest : "/", O_PATH, 0);
+		if (!rest)
+			continue;
+		if (has_dotdot(rest))
+			break;
+		fd = path_open(e->at, *rest ? rest : "/", O_PATH, RESOLVE_NO_SYMLINKS);
+		if (fd < 0 && errno == ELOOP)
+			break;
+		return fd;
 	}
 	return path_open(m->root, path, O_PATH, 0);
 }

@@ -40,7 +40,7 @@ struct box {
 	enum side side;
 	const char *id, *bundle; /* bundle: absolute */
 	struct box_options opt;
-	bool may_add_userns; /* not forbidden by --rootless=false */
+	bool may_add_userns;       /* not forbidden by --rootless=false */
 	const struct table *table; /* of steps; see steps.h */
 	const struct spec *spec;
 	struct arena *arena;

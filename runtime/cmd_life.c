@@ -109,6 +109,7 @@ static int wake(struct found *f, int pidfd, struct err *err)
 		.id = f->record.id,
 		.bundle = f->record.bundle,
 		.arena = &f->arena,
+		.dir = f->dir,
 		.sigfd = -1,
 		.chan = -1,
 	};

@@ -146,8 +146,6 @@ static int walk(struct box *b, bool foreground, struct err *err)
 		return -1;
 	}
 	tell_of_filter(&b->filter);
-	/* What comes now is not to be waited for. */
-	store_unlock(b->dir);
 	/* The container's mounts should end with it, not with us. */
 	mountset_finish(&b->mounts);
 	if (b->opt.trace && steps_write_trace(b, b->opt.trace, err) < 0)

@@ -29,7 +29,7 @@ struct step {
 	bool (*wanted)(const struct box *);
 	int (*apply)(struct box *, struct err *);
 	void (*undo)(struct box *); /* HOST rows only; idempotent */
-	unsigned int flags; /* STEP_* */
+	unsigned int flags;         /* STEP_* */
 };
 
 struct table {

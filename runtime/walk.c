@@ -21,6 +21,7 @@
 #include "runtime/faults.h"
 #include "runtime/shared.h"
 #include "runtime/steps.h"
+#include "runtime/store.h"
 #include "spec/json.h"
 
 size_t step_find(const struct table *t, const char *name)
@@ -151,6 +152,8 @@ static int walk_host(struct box *b, size_t first, struct err *err)
 		if (i == exec) {
 			if (await_payload(b, err) < 0)
 				return -1;
+			/* It runs: what hooks do now is not to be waited for. */
+			store_unlock(b->dir);
 			turn = HOST;
 		}
 		if (s->side == BOX)

@@ -10,7 +10,7 @@ import signal
 
 from lib import bundle, host, proc
 from lib.attack import Racer, races, remove
-from lib.bundle import bind, drop_mount, write
+from lib.bundle import bind, write
 from lib.case import Case, need_bryo
 from lib.check import Skip, check, contains, equal, test
 from lib.view import seccomp
@@ -321,6 +321,27 @@ def masked_root_is_refused(mode):
             result = case.run_fails(["/probe", "echo", "hello"])
             equal(result.out, "", "output with %s masked" % path)
             contains(result.err, "mask", path)
+
+
+@test(*MODES)
+def covers_of_paths_that_lead_out_of_a_mount(mode):
+    """open_covered(): a link or ".." means what it means to the payload."""
+    for way in ("/vol/absolute", "/vol/relative", "/proc/..%s", "/vol/sub/../..%s"):
+        with Case(mode) as case:
+            volume = case.make_dir("volume")
+            os.mkdir(os.path.join(volume, "sub"))
+            case.config["mounts"].append(bind(volume, "/vol"))
+            for place, masked in (("/readonly-dir", False), ("/masked-dir", True)):
+                for name, target in (("absolute", place), ("relative", ".." + place)):
+                    remove(os.path.join(volume, name))
+                    os.symlink(target, os.path.join(volume, name))
+                path = way % place if "%" in way else way
+                case.linux["maskedPaths"] = [path] if masked else []
+                case.linux["readonlyPaths"] = [] if masked else [path]
+                result = case.run_fails(["/probe", "write", place + "/new", "x"])
+                contains(result.err, "EROFS", path)
+                names = case.run_ok(["/probe", "ls", place]).out.split()
+                equal("file" in names, not masked, "%s: %s" % (path, names))
 
 
 @test(*MODES)

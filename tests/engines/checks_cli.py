@@ -572,6 +572,12 @@ def limit_of_processes(e):
 
 
 @checks(*ROOT)
+def no_limit_of_processes(e):
+    # podman hands the 0 on, docker does not.
+    says(e.shell("sleep 0; echo fine", opts=["--pids-limit", "0"]), "fine")
+
+
+@checks(*ROOT)
 def limit_of_memory_kills(e):
     need_controller("memory")
     ends(e.shell("head -c 100m /dev/zero | tail", opts=["--memory", "20m"]), 137)

@@ -38,7 +38,6 @@ runtime_supports_nocgroup = ["bryo", "crun"]
 
 
 class Podman(Cli):
-    defaults = ("--network", "none", "--pids-limit", "0")
     driver = "overlay"
 
     def __init__(self, job):
@@ -78,7 +77,6 @@ class Podman(Cli):
 
 class Rootless(Podman):
     rootless = True
-    defaults = ("--network", "none")
 
     def __init__(self, job):
         super().__init__(job)
@@ -113,9 +111,9 @@ def pods(e):
     parent = () if e.rootless else ("--share-parent=false",)
     ok(e("pod", "create", "--name", name, "--network", "none", "--hostname", "poddy", *parent), "pod create")
     first = e.name()
-    ok(e("run", "-d", "--pod", name, "--name", first, *e.defaults[2:], e.image, "sleep", "300"), "run in pod")
+    ok(e("run", "-d", "--pod", name, "--name", first, e.image, "sleep", "300"), "run in pod")
     script = "hostname; for n in net ipc uts; do readlink /proc/self/ns/$n; done"
-    out = ok(e("run", "--rm", "--pod", name, *e.defaults[2:], e.image, "sh", "-c", script)).out.split()
+    out = ok(e("run", "--rm", "--pod", name, e.image, "sh", "-c", script)).out.split()
     pid = e.pid(first)
     equal(out, ["poddy"] + [os.readlink("/proc/%d/ns/%s" % (pid, n)) for n in ("net", "ipc", "uts")], "the pod")
     ok(e("pod", "stop", "-t", "0", name))
@@ -374,11 +372,11 @@ def bridge_network(e):
     if e("network", "create", network).rc != 0:
         raise check.Skip("podman makes no network here")
     server = e.name()
-    started = e("run", "-d", "--name", server, "--network", network, "--pids-limit", "0", e.image, "sh", "-c",
+    started = e("run", "-d", "--name", server, "--network", network, e.image, "sh", "-c",
                 "echo served >/tmp/index.html; httpd -f -p 80 -h /tmp")
     ok(started, "run on a bridge")
     address = e.inspect(server, "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}")
-    says(e("run", "--rm", "--network", network, "--pids-limit", "0", e.image, "wget", "-q", "-O", "-",
+    says(e("run", "--rm", "--network", network, e.image, "wget", "-q", "-O", "-",
            "http://%s/" % address), "served")
     e.remove(server)
 

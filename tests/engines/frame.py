@@ -240,13 +240,30 @@ def worker(text, make):
 # ---- afterwards, outside
 
 
+PREFIX = "bryo-engines-"  # and the pid of the driver
+
+
+def stale(names):
+    """Those of drivers that are no more."""
+    for name in names:
+        pid = name[len(PREFIX):].partition("-")[0]
+        if name.startswith(PREFIX) and pid.isdigit() and not proc.alive(int(pid)):
+            yield name
+
+
 def sweep(name):
-    """Remove the cgroup of a run; in a mount namespace of our own, since cgroup2 may be mounted nowhere."""
+    """Remove the cgroup of a run, and those of killed drivers; in a mount namespace of our own, since cgroup2 may be
+    mounted nowhere, or below v1's."""
     if proc.LIBC.unshare(host.CLONE_NEWNS) != 0:
         return
     host._mount(None, "/", None, host.MS_REC | host.MS_PRIVATE)
+    host._mount("none", CGROUP, "tmpfs", 0)
     host._mount("cgroup2", CGROUP, "cgroup2", 0)
-    top = os.path.join(CGROUP, name)
+    for each in {name, *stale(os.listdir(CGROUP))}:
+        _remove_cgroup(os.path.join(CGROUP, each))
+
+
+def _remove_cgroup(top):
     end = time.monotonic() + 10
     while os.path.isdir(top) and time.monotonic() < end:
         try:

@@ -419,15 +419,15 @@ static const struct {
 	int args; /* at least so many */
 	int (*run)(char **arg);
 } commands[] = {
-	{"exit", 1, do_exit},       {"signal", 1, do_signal}, {"sleep", 1, do_sleep},
-	{"cat", 0, do_cat},         {"write", 2, do_write},   {"mkdir", 1, do_mkdir},
-	{"ls", 1, do_ls},           {"getcwd", 0, do_getcwd}, {"echo", 0, do_echo},
-	{"env", 0, do_env},         {"fds", 0, do_fds},       {"ignore-term", 0, do_ignore_term},
-	{"trap", 0, do_trap},       {"spawn", 1, do_spawn},   {"orphans", 1, do_orphans},
-	{"tiocsti", 1, do_tiocsti}, {"open", 2, do_open},     {"stdio", 0, do_stdio},
-	{"watch", 1, do_watch},     {"seek", 1, do_seek},     {"steal", 0, do_steal},
-	{"stolen", 1, do_stolen},   {"stat", 1, stat_paths},  {"notify", 1, notify},
-	{"intrude", 0, intrude},    {"unlock", 2, unlock},    {"plant", 1, plant},
+	{"exit", 1, do_exit},       {"signal", 1, do_signal},    {"sleep", 1, do_sleep},
+	{"cat", 0, do_cat},         {"write", 2, do_write},      {"mkdir", 1, do_mkdir},
+	{"ls", 1, do_ls},           {"getcwd", 0, do_getcwd},    {"echo", 0, do_echo},
+	{"env", 0, do_env},         {"fds", 0, do_fds},          {"ignore-term", 0, do_ignore_term},
+	{"trap", 0, do_trap},       {"spawn", 1, do_spawn},      {"orphans", 1, do_orphans},
+	{"tiocsti", 1, do_tiocsti}, {"open", 2, do_open},        {"stdio", 0, do_stdio},
+	{"watch", 1, do_watch},     {"seek", 1, do_seek},        {"steal", 0, do_steal},
+	{"stolen", 1, do_stolen},   {"stat", 1, stat_paths},     {"notify", 1, notify},
+	{"intrude", 0, intrude},    {"unlock", 2, unlock},       {"plant", 1, plant},
 	{"planted", 0, planted},    {"mountinfo", 1, mountinfo}, {"leaderless", 0, leaderless},
 };
 

@@ -142,8 +142,8 @@ int plant(char **arg)
 
 int planted(char **arg)
 {
-	long key = syscall(SYS_keyctl, KEYCTL_SEARCH, KEY_SPEC_SESSION_KEYRING, "user", "planted",
-			   0);
+	long key =
+		syscall(SYS_keyctl, KEYCTL_SEARCH, KEY_SPEC_SESSION_KEYRING, "user", "planted", 0);
 
 	(void)arg;
 	printf("%s\n", key < 0 ? errno_name(errno) : "PLANTED");

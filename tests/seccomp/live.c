@@ -99,11 +99,14 @@ static const long harmless_nr[6] = {SYS_getppid, SYS_getpid, SYS_getuid,
 static void try_position(const struct spec_seccomp *s, unsigned int index, long allowed)
 {
 	struct seccomp_data d = {.nr = (int)harmless_nr[index], .arch = seccomp_arch_native()};
+	uint64_t args[6];
 
 	for (size_t i = 0; i < N_VALUES; i++) {
-		memset(d.args, 0x5a, sizeof(d.args));
-		d.args[index] = check_values[i];
-		expect_at((long)i + 1, call6(d.nr, (const uint64_t *)d.args),
+		memset(args, 0x5a, sizeof(args));
+		args[index] = check_values[i];
+		/* __u64 is another type than uint64_t: a cast would break aliasing. */
+		memcpy(d.args, args, sizeof(args));
+		expect_at((long)i + 1, call6(d.nr, args),
 			  reference_verdict(s, &d) == SECCOMP_RET_ALLOW ? allowed : -ERRNO_MARK);
 	}
 }
