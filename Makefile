@@ -48,7 +48,7 @@ FAULTS := $(SRC:%.c=$(B)/faults/%.o)
 UNIT := spec seccomp cgroup steps
 MANUALS := bryo.1 bryo-config.5 bryo-steps.7
 
-.PHONY: all demo check check-quick bench install clean deps test-programs lint format manuals
+.PHONY: all demo check check-vm check-engines bench install clean test-programs lint
 
 all: $(B)/bryo
 
@@ -114,6 +114,19 @@ check:
 	@sh tests/deps.sh build check
 	@$(MAKE) --no-print-directory test-programs
 	@BRYO=$(B)/bryo BRYO_TEST=$(B)/bryo-test BRYO_BUILD=$(B) tests/run
+
+# In a virtual machine with real controllers, systemd and SELinux enforcing.
+check-vm:
+	@sh tests/deps.sh build
+	@sh tests/vm/check.sh -i
+	@$(MAKE) --no-print-directory test-programs
+	@BRYO_BUILD=$(B) sh tests/vm/check.sh
+
+# podman, buildah, containerd, docker and Slurm on top of bryo.
+check-engines:
+	@sh tests/deps.sh build engines
+	@$(MAKE) --no-print-directory all
+	@python3 tests/engines/run
 
 bench:
 	@sh tests/deps.sh build bench
