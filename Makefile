@@ -125,8 +125,8 @@ check-vm:
 # podman, buildah, containerd, docker and Slurm on top of bryo.
 check-engines:
 	@sh tests/deps.sh build engines
-	@$(MAKE) --no-print-directory all
-	@python3 tests/engines/run
+	@$(MAKE) --no-print-directory all $(B)/tests/probe
+	@BRYO=$(B)/bryo BRYO_PROBE=$(CURDIR)/$(B)/tests/probe tests/engines/run
 
 bench:
 	@sh tests/deps.sh build bench

@@ -211,6 +211,9 @@ int mount_opts_parse(const struct spec_mount *m, struct arena *a, struct mount_o
 		const struct option *opt =
 			bsearch(s, options, N_OPTIONS, sizeof(options[0]), compare);
 
+		/* buildah hands on empty ones. */
+		if (!*s)
+			continue;
 		if (opt)
 			apply_option(&o, opt);
 		/*

@@ -99,6 +99,20 @@ static int restore_box(const struct found *f, struct box *b, struct spec *s, str
 	return 0;
 }
 
+/* Who holds the lock now: `delete --force` asks it to stop when it hangs. */
+static int sign_record(struct found *f, struct err *err)
+{
+	auto_close int self = pidfd_open(getpid(), 0);
+
+	if (self < 0)
+		return err_set(err, errno, "pidfd of bryo itself");
+	f->record.creator = getpid();
+	if (process_identity(self, getpid(), &f->record.creatorIdentity, err) < 0 ||
+	    record_write(f->dir, &f->record, err) < 0)
+		return -1;
+	return record_publish(f->dir, err);
+}
+
 static int wake(struct found *f, int pidfd, struct err *err)
 {
 	struct spec_root root;
@@ -109,15 +123,20 @@ static int wake(struct found *f, int pidfd, struct err *err)
 		.id = f->record.id,
 		.bundle = f->record.bundle,
 		.arena = &f->arena,
-		.dir = f->dir,
 		.sigfd = -1,
 		.chan = -1,
 	};
-	int bad = restore_box(f, &b, &s, &root, err);
+	sigset_t blocked;
+	int bad = take_signals(&blocked, &b.sigfd, err);
 
+	if (!bad)
+		bad = sign_record(f, err);
+	if (!bad)
+		bad = restore_box(f, &b, &s, &root, err);
 	if (!bad)
 		bad = steps_walk(&b, step_find(&create_table, "wait-start") + 1, err);
 	fd_cleanup(&b.chan);
+	fd_cleanup(&b.sigfd);
 	/* A poststart hook that fails stops the container (config.md, 1.3). */
 	if (bad && !strcmp(err->step, "poststart"))
 		pidfd_send_signal(pidfd, SIGKILL, NULL, 0);

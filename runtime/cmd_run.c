@@ -61,6 +61,14 @@ static int open_sigfd(struct err *err)
 	return fd < 0 ? err_set(err, errno, "signalfd") : fd;
 }
 
+int take_signals(sigset_t *ret_blocked, int *ret_sigfd, struct err *err)
+{
+	if (block_signals(ret_blocked, err) < 0)
+		return -1;
+	*ret_sigfd = open_sigfd(err);
+	return *ret_sigfd < 0 ? -1 : 0;
+}
+
 /* Reap all that has ended; true, with its status, when the container is among it. */
 static bool reap(pid_t container, int *ret_status)
 {
@@ -134,18 +142,17 @@ static int walk(struct box *b, bool foreground, struct err *err)
 	struct record r;
 	int status = 0;
 
-	if (block_signals(&blocked, err) < 0)
+	if (take_signals(&blocked, &b->sigfd, err) < 0)
 		return -1;
 	if (foreground && !b->opt.no_subreaper && prctl(PR_SET_CHILD_SUBREAPER, 1) < 0)
 		return err_set(err, errno, "prctl(PR_SET_CHILD_SUBREAPER)");
-	b->sigfd = open_sigfd(err);
-	if (b->sigfd < 0)
-		return -1;
 	if (steps_walk(b, 0, err) < 0) {
 		clean_up_after_hooks(b);
 		return -1;
 	}
 	tell_of_filter(&b->filter);
+	/* What comes now is not to be waited for. */
+	store_unlock(b->dir);
 	/* The container's mounts should end with it, not with us. */
 	mountset_finish(&b->mounts);
 	if (b->opt.trace && steps_write_trace(b, b->opt.trace, err) < 0)

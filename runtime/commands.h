@@ -6,6 +6,8 @@
 #ifndef BRYO_RUNTIME_COMMANDS_H
 #define BRYO_RUNTIME_COMMANDS_H
 
+#include <signal.h>
+
 #include "runtime/opts.h"
 #include "runtime/record.h"
 
@@ -59,6 +61,12 @@ int container_signal_all(struct found *f, int sig, struct err *err);
  * arena, options, op and id are the caller's.
  */
 int box_prepare(struct box *b, struct err *err);
+
+/*
+ * Signals that ask to stop come by *ret_sigfd from here on, where the walker
+ * looks for them; the others of *ret_blocked wait.
+ */
+int take_signals(sigset_t *ret_blocked, int *ret_sigfd, struct err *err);
 
 /* poststop hooks; a failure is a warning (config.md). */
 void run_poststop(const struct record *r);

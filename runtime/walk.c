@@ -21,7 +21,6 @@
 #include "runtime/faults.h"
 #include "runtime/shared.h"
 #include "runtime/steps.h"
-#include "runtime/store.h"
 #include "spec/json.h"
 
 size_t step_find(const struct table *t, const char *name)
@@ -105,7 +104,7 @@ static int check_interrupted(const struct box *b, struct err *err)
 	sigset_t set;
 	int sig;
 
-	if (b->op == OP_START)
+	if (b->sigfd < 0)
 		return 0;
 	sigemptyset(&set);
 	sigaddset(&set, SIGHUP);
@@ -152,8 +151,6 @@ static int walk_host(struct box *b, size_t first, struct err *err)
 		if (i == exec) {
 			if (await_payload(b, err) < 0)
 				return -1;
-			/* It runs: what hooks do now is not to be waited for. */
-			store_unlock(b->dir);
 			turn = HOST;
 		}
 		if (s->side == BOX)

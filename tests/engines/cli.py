@@ -7,7 +7,6 @@ import os
 import shutil
 import subprocess
 import tempfile
-import time
 
 from lib import check, proc
 
@@ -15,11 +14,9 @@ import command
 import frame
 import image
 
-PLAIN_CAPS = 1 << 0 | 1 << 1  # CAP_CHOWN, CAP_DAC_OVERRIDE: every engine gives these
-
 
 class Cli:
-    """An engine with docker's command line; say(words) is its argv."""
+    """An engine with docker's command line; argv(words) is what to execute."""
 
     docker = False
     rootless = False
@@ -155,7 +152,3 @@ def write(path, text, mode=0o644):
     with open(path, "w") as file:
         file.write(text if isinstance(text, str) else json.dumps(text))
     os.chmod(path, mode)
-
-
-def now():
-    return time.monotonic()

@@ -259,18 +259,24 @@ def sweep(name):
     host._mount(None, "/", None, host.MS_REC | host.MS_PRIVATE)
     host._mount("none", CGROUP, "tmpfs", 0)
     host._mount("cgroup2", CGROUP, "cgroup2", 0)
-    for each in {name, *stale(os.listdir(CGROUP))}:
-        _remove_cgroup(os.path.join(CGROUP, each))
+    _kill(os.path.join(CGROUP, name))
+    _remove_cgroup(os.path.join(CGROUP, name), 10)
+    # Without killing: a driver in another pid namespace looks dead from here.
+    for each in stale(os.listdir(CGROUP)):
+        _remove_cgroup(os.path.join(CGROUP, each), 0.1)
 
 
-def _remove_cgroup(top):
-    end = time.monotonic() + 10
+def _kill(top):
+    try:
+        with open(top + "/cgroup.kill", "w") as file:
+            file.write("1")
+    except OSError:
+        pass
+
+
+def _remove_cgroup(top, seconds):
+    end = time.monotonic() + seconds
     while os.path.isdir(top) and time.monotonic() < end:
-        try:
-            with open(top + "/cgroup.kill", "w") as file:
-                file.write("1")
-        except OSError:
-            pass
         for path, _, _ in os.walk(top, topdown=False):
             try:
                 os.rmdir(path)
