@@ -275,6 +275,11 @@ static size_t flags_of_tree(char *v[N_TREE_FLAGS])
 	return n;
 }
 
+static bool is_cgroup_tree(const struct mount_entry *e)
+{
+	return e->fstype && !strcmp(e->fstype, "cgroup2");
+}
+
 /* A new file system as a detached mount. */
 static int make_tree(const struct mount_entry *e, const struct nsset *ns, struct err *err)
 {
@@ -282,10 +287,12 @@ static int make_tree(const struct mount_entry *e, const struct nsset *ns, struct
 	uint64_t attrs = o->one.set;
 	char *flags[N_TREE_FLAGS];
 	struct strs keep = {.v = flags};
-	bool whole = !strcmp(e->fstype, "cgroup2") && !nsset_private(ns, NS_CGROUP);
+	bool whole = is_cgroup_tree(e) && !nsset_private(ns, NS_CGROUP);
 	size_t bad;
 	int tree;
 
+	if (!e->fstype)
+		return err_at(err, "/type", 0, "is needed");
 	if (whole && o->data.n) {
 		err_set(err, 0, "needs a cgroup namespace of the container's own");
 		return err_under(err, "/options/%zu", o->data_index[0]);
@@ -400,7 +407,7 @@ static int mount_one(struct mountset *m, struct mount_entry *e, const struct nss
 
 	if (e->opts.remount)
 		return remount(m, e, ns, err);
-	protect_cgroup(&e->opts, e->fstype && !strcmp(e->fstype, "cgroup2"), ns);
+	protect_cgroup(&e->opts, is_cgroup_tree(e), ns);
 	place = open_place(m, e, err);
 	if (place < 0)
 		return -1;

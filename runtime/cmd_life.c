@@ -202,7 +202,7 @@ static const char *owner_of(int dir, char buf[64])
 
 int cmd_state(struct arguments *a, struct err *err)
 {
-	enum status status;
+	enum status status = CREATING;
 	struct found f;
 	struct json *j;
 	int bad;

@@ -241,7 +241,7 @@ static int hold_process(pid_t pid, uint64_t known, struct err *err)
 	/* The handle first: what is checked then cannot change its meaning. */
 	auto_close int fd = pid ? pidfd_open(pid, 0) : -1;
 	struct pollfd p = {.fd = fd, .events = POLLIN};
-	uint64_t identity;
+	uint64_t identity = 0;
 
 	*err = (struct err){0};
 	if (fd < 0) {

@@ -16,7 +16,7 @@ enum { R = BPF_DEVCG_ACC_READ, W = BPF_DEVCG_ACC_WRITE, M = BPF_DEVCG_ACC_MKNOD 
 
 static bool names(const struct spec_devrule *e, const struct request *q, uint32_t right)
 {
-	char letter = right == R ? 'r' : right == W ? 'w' : 'm';
+	int letter = right == R ? 'r' : right == W ? 'w' : 'm';
 	char type = q->type == BPF_DEVCG_DEV_CHAR ? 'c' : 'b';
 
 	if (e->type && e->type[0] != 'a' && e->type[0] != type)
