@@ -221,6 +221,7 @@ class Case:
             result = self.call("create", "-b", self.bundle.path, *words, self.id(suffix),
                                stdout=out or file, stderr=subprocess.STDOUT, **kwargs)
         result.err = self.read_output(suffix)
+        proc.no_report(result.err)
         if expect:
             check.check(result.rc == 0, "%s", result)
         return result

@@ -8,6 +8,7 @@ machine where other people start containers.
 
 import ctypes
 import os
+import re
 import signal
 import subprocess
 import time
@@ -17,6 +18,9 @@ from . import check
 LIBC = ctypes.CDLL(None, use_errno=True)
 PR_SET_CHILD_SUBREAPER = 36
 TIMEOUT = 30.0
+
+#: What a build with sanitizers says when it finds something.
+REPORT = re.compile(r"(\w+Sanitizer: |runtime error: )[^\n]*")
 
 _known = set()  # pids of Popen objects, which reap for themselves
 
@@ -72,8 +76,17 @@ def finish(child, stdin=None, timeout=TIMEOUT):
         _known.discard(child.pid)
         check.fail("%s: not done after %g s", child.args, timeout)
     _known.discard(child.pid)
-    return Result(child.args, child.returncode, _decode(out), _decode(err),
-                  time.monotonic() - begin)
+    result = Result(child.args, child.returncode, _decode(out), _decode(err),
+                    time.monotonic() - begin)
+    no_report(result.err)
+    return result
+
+
+def no_report(text):
+    """A sanitizer's report is a failure, also where the command was to fail."""
+    found = REPORT.search(text)
+    if found:
+        check.fail("%s", found.group(0))
 
 
 def run(argv, stdin=None, timeout=TIMEOUT, **kwargs):
