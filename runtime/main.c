@@ -259,6 +259,7 @@ int main(int argc, char **argv)
 
 	if (!status)
 		status = dispatch(c, &a, &err);
+	arena_finish(&a.arena);
 	if (status >= 0)
 		return status;
 	log_error(&err);

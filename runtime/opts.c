@@ -42,6 +42,16 @@ static int store_choice(const struct option_row *o, const char *value, int *p, s
 	return bad_value(o, value, err);
 }
 
+static int store_list(const char *value, struct opt_list *l, struct arena *a, struct err *err)
+{
+	const char **slot = arena_push(a, &l->v, &l->n, &l->cap, sizeof(*l->v));
+
+	if (!slot)
+		return err_set(err, ENOMEM, "the command line");
+	*slot = value;
+	return 0;
+}
+
 static int store(const struct option_row *o, const char *value, struct arguments *a,
 		 struct err *err)
 {
@@ -68,6 +78,8 @@ static int store(const struct option_row *o, const char *value, struct arguments
 		return 0;
 	case OPT_CHOICE:
 		return store_choice(o, value, (int *)p, err);
+	case OPT_LIST:
+		return store_list(value, (struct opt_list *)p, &a->arena, err);
 	case OPT_LATER:
 		break;
 	}

@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 
+#include "runtime/base/arena.h"
 #include "runtime/base/err.h"
 #include "runtime/box.h"
 
@@ -19,6 +20,7 @@ enum opt_kind {
 	OPT_STRING, /* const char * */
 	OPT_UINT,   /* unsigned int */
 	OPT_CHOICE, /* int: the index in `choices` */
+	OPT_LIST,   /* struct opt_list: it may be given again */
 	OPT_LATER   /* known, and not supported yet */
 };
 
@@ -35,6 +37,12 @@ struct option_row {
 enum { ROOTLESS_AUTO, ROOTLESS_TRUE, ROOTLESS_FALSE };
 enum { LOG_TEXT, LOG_JSON };
 enum { FORMAT_TABLE, FORMAT_JSON };
+
+/* The texts are those of argv; the array lives in arguments.arena. */
+struct opt_list {
+	const char **v;
+	size_t n, cap;
+};
 
 /* The flags of `update`, as text: NULL is "not given". */
 struct update_options {
@@ -58,7 +66,8 @@ struct arguments {
 	/* what is no option */
 	const char *operands[4];
 	int n_operands;
-	char *const *rest; /* see OPERANDS_REST; NULL: none */
+	char *const *rest;  /* see OPERANDS_REST; NULL: none */
+	struct arena arena; /* of the lists; arena_finish() frees it */
 };
 
 /*
