@@ -93,6 +93,15 @@ void cgroup_finish(struct cgroup *c);
 int cgroup_open(struct cgroup *c, struct arena *a, struct err *err);
 
 /*
+ * A handle of the cgroup that a process is to be born in which enters the container:
+ * `sub` beneath its cgroup, or, without, the one that its first process is in now,
+ * by its /proc/PID/cgroup: once a container has children with controllers
+ * in its cgroup, no process can be put beside them.  Never outside.
+ * -1 and err.
+ */
+int cgroup_place(const struct cgroup *c, char *membership, const char *sub, struct err *err);
+
+/*
  * End all processes in it, and remove it with its children, and the parents that
  * were made for it and are empty.  What existed before stays.  Idempotent.
  */

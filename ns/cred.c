@@ -27,6 +27,13 @@ int cred_last_cap(void)
 	return cap_max_bits() - 1;
 }
 
+bool cred_knows_cap(const char *name)
+{
+	cap_value_t value;
+
+	return cap_from_name(name, &value) == 0;
+}
+
 const char *cred_cap_name(int cap, char buf[40])
 {
 	char *name = cap_to_name(cap);
@@ -196,7 +203,7 @@ static int set_groups(const struct spec_user *u, const struct nsset *ns, int pro
 	 * may deny a group what it grants to others.
 	 */
 	err_at(err, "/process/user/additionalGids", errno, "set the supplementary groups");
-	if (!setgroups_denied(procfd))
+	if (!(ns->target ? ns->groups_denied : setgroups_denied(procfd)))
 		return -1;
 	if (!g->n)
 		return 0;

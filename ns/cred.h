@@ -24,8 +24,8 @@ typedef void cred_warn_fn(void *arg, const char *fmt, ...) __attribute__((format
 int cred_bounding_set(const struct spec_caps *caps, cred_warn_fn *warn, void *arg, struct err *err);
 
 /*
- * Supplementary groups, gid, uid.  Permitted capabilities are kept over the
- * change and made effective again: later rows need them.
+ * Supplementary groups, gid, uid.  procfd is not used by who joins a process.  Permitted
+ * capabilities are kept over the change and made effective again: later rows need them.
  */
 int cred_user(const struct spec_user *u, const struct nsset *ns, int procfd, struct err *err);
 
@@ -58,6 +58,7 @@ int cred_cwd(const char *cwd, struct err *err);
 
 /* JSON names of capabilities: "CAP_CHOWN" ...; the bounding set as the kernel has it. */
 int cred_last_cap(void);
+bool cred_knows_cap(const char *name);
 const char *cred_cap_name(int cap, char buf[40]);
 
 /* Write the namespaced sysctls; `key` with dots or slashes. */

@@ -3,12 +3,14 @@
 
 #include <linux/nsfs.h>
 #include <net/if.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -94,6 +96,83 @@ int nsset_open(struct nsset *ns, const struct spec *s, struct err *err)
 	return 0;
 }
 
+/* A map of ids as proc shows it; the middle column is of no use to who joins. */
+static int read_map(int procfd, pid_t pid, const char *name, struct arena *a,
+		    struct spec_idmaps *ret, struct err *err)
+{
+	size_t size = 64 * 1024, cap = 0;
+	char path[64], *text = arena_alloc(a, size), *line, *rest;
+
+	if (!text)
+		return err_set(err, ENOMEM, "the map of ids");
+	snprintf(path, sizeof(path), "%d/%s", pid, name);
+	if (procfs_read(procfd, path, text, size) < 0)
+		return err_set(err, errno, "read /proc/%s", path);
+	for (line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
+		struct spec_idmap *m = arena_push(a, &ret->v, &ret->n, &cap, sizeof(*m));
+
+		if (!m)
+			return err_set(err, ENOMEM, "the map of ids");
+		if (sscanf(line, "%u %u %u", &m->containerID, &m->hostID, &m->size) != 3)
+			return err_set(err, 0, "/proc/%s cannot be understood", path);
+	}
+	return 0;
+}
+
+static int same_namespace(int procfd, pid_t pid, const char *name, struct err *err)
+{
+	struct stat its, own;
+	char path[64];
+
+	snprintf(path, sizeof(path), "%d/ns/%s", pid, name);
+	if (fstatat(procfd, path, &its, 0) < 0)
+		return err_set(err, errno, "look at /proc/%s", path);
+	snprintf(path, sizeof(path), "self/ns/%s", name);
+	if (fstatat(procfd, path, &own, 0) < 0)
+		return err_set(err, errno, "look at /proc/%s", path);
+	return its.st_dev == own.st_dev && its.st_ino == own.st_ino;
+}
+
+/* user_namespaces(7): where the gid map was written without privilege. */
+static bool setgroups_are_denied(int procfd, pid_t pid)
+{
+	char path[32], word[8];
+
+	snprintf(path, sizeof(path), "%d/setgroups", pid);
+	return procfs_read(procfd, path, word, sizeof(word)) > 0 && !strncmp(word, "deny", 4);
+}
+
+int nsset_target(struct nsset *ns, int pidfd, pid_t pid, int procfd, struct arena *a,
+		 struct err *err)
+{
+	struct pollfd alive = {.fd = pidfd, .events = POLLIN};
+
+	*ns = (struct nsset){.target = pidfd, .pidfd = -1};
+	for (int t = 0; t < NS_COUNT; t++) {
+		int same = same_namespace(procfd, pid, nsset_proc_names[t], err);
+
+		if (same < 0)
+			return -1;
+		ns->named[t] = !same;
+		ns->join[t] = same ? -1 : pidfd;
+	}
+	ns->in_userns = ns->named[NS_USER];
+	ns->groups_denied = setgroups_are_denied(procfd, pid);
+	if (ns->in_userns && (read_map(procfd, pid, "uid_map", a, &ns->uid, err) < 0 ||
+			      read_map(procfd, pid, "gid_map", a, &ns->gid, err) < 0))
+		return -1;
+	/* Alive now, so all that was read was of this process. */
+	if (poll(&alive, 1, 0) != 0)
+		return err_set(err, 0, "the container's first process has ended");
+	return 0;
+}
+
+/* The type is needed with a pidfd, and checked again with a namespace's own handle. */
+static int join(const struct nsset *ns, int type)
+{
+	return setns(ns->join[type], (int)nsset_clone_flags[type]);
+}
+
 /*
  * Join what can be joined with the privilege at hand, then the user namespace,
  * then what only its owner may join.  A caller who is root on the host may
@@ -106,11 +185,13 @@ static int join_all(const struct nsset *ns, struct err *err)
 
 	for (int t = NS_USER + 1; t < NS_COUNT; t++)
 		if (ns->join[t] >= 0 && ns->join[NS_USER] >= 0)
-			joined[t] = setns(ns->join[t], 0) == 0;
+			joined[t] = join(ns, t) == 0;
 	for (int t = NS_USER; t < NS_COUNT; t++) {
-		if (ns->join[t] < 0 || joined[t] || setns(ns->join[t], 0) == 0)
+		if (ns->join[t] < 0 || joined[t] || join(ns, t) == 0)
 			continue;
 		err_set(err, errno, "join the %s namespace", nsset_type_names[t]);
+		if (ns->target)
+			return -1;
 		return err_under(err, "/linux/namespaces/%zu/path", ns->place[t]);
 	}
 	return 0;
@@ -148,55 +229,81 @@ static pid_t clone_failed(const struct nsset *ns, int num, struct err *err)
 /* What the joining process tells its parent, in memory that both see. */
 struct join_result {
 	pid_t pid;
-	int pidfd; /* the number in the table that is shared */
 	int num;
 	struct err err;
 };
 
+/* In the helper: 0 in the box, which it has made; else it ends. */
+static int join_and_clone(struct nsset *ns, pid_t caller, struct join_result *r)
+{
+	pid_t pid;
+
+	/* In a cgroup that is frozen it may wait for longer than the caller lives. */
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != caller)
+		_exit(0);
+	if (ns->before_join && ns->before_join(ns->arg, &r->err) < 0)
+		_exit(0);
+	/*
+	 * Processes that are there already must not trace what comes in, nor
+	 * see its descriptors; the box inherits it.
+	 */
+	if (prctl(PR_SET_DUMPABLE, 0) < 0 || join_all(ns, &r->err) < 0)
+		_exit(0);
+	if (ns->before_clone)
+		ns->before_clone(ns->arg);
+	/* Not straight into *r, where the box would write its 0 too. */
+	pid = sys_clone3(flags_of_clone(ns) | CLONE_PARENT, 0, NULL);
+	if (pid == 0)
+		return 0;
+	r->num = pid < 0 ? errno : 0;
+	r->pid = pid;
+	_exit(0);
+}
+
+/* Until the helper has ended, or somebody asks us to stop: then it is made to end. */
+static void await_helper(const struct nsset *ns, pid_t helper, int pidfd)
+{
+	struct pollfd p[2] = {{.fd = pidfd, .events = POLLIN},
+			      {.fd = ns->stop ? ns->stop : -1, .events = POLLIN}};
+
+	while (poll(p, 2, -1) < 0 && errno == EINTR)
+		;
+	if (!p[0].revents)
+		kill(helper, SIGKILL);
+	while (waitpid(helper, NULL, 0) < 0 && errno == EINTR)
+		;
+}
+
 /*
  * setns(2) concerns the process that calls it (and, for pid namespaces, its
  * children).  So a helper process joins, and makes the box as its own sibling
- * (CLONE_PARENT): the caller stays where it is.  It shares the table of
- * descriptors, so that the box's pidfd is the caller's too.
+ * (CLONE_PARENT): the caller stays where it is.
+ *
+ * The helper is born in the cgroup, for the box to inherit it: once it has joined
+ * a user or a cgroup namespace it would not be allowed to move there.
  */
 static pid_t clone_joined(struct nsset *ns, struct err *err)
 {
 	struct join_result *r =
 		mmap(NULL, sizeof(*r), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	pid_t helper, pid;
+	pid_t helper, caller = getpid();
+	auto_close int pidfd = -1;
 
 	if (r == MAP_FAILED)
 		return err_set(err, errno, "memory for joining namespaces");
-	helper = sys_clone3(CLONE_FILES, SIGCHLD, NULL);
-	if (helper == 0) {
-		if (ns->before_join && ns->before_join(ns->arg, &r->err) < 0)
-			_exit(0);
-		/*
-		 * Processes that are there already must not trace what comes in, nor
-		 * see its descriptors; the box inherits it.
-		 */
-		if (prctl(PR_SET_DUMPABLE, 0) < 0)
-			_exit(0);
-		if (join_all(ns, &r->err) == 0) {
-			/* Not straight into *r, where the box would write its 0 too. */
-			pid = sys_clone3_into(ns->cgroup, flags_of_clone(ns) | CLONE_PARENT, 0,
-					      &ns->pidfd);
-			if (pid == 0)
-				return 0;
-			r->num = pid < 0 ? errno : 0;
-			r->pidfd = ns->pidfd;
-			r->pid = pid;
-		}
-		_exit(0);
-	}
+	helper = sys_clone3_into(ns->cgroup, 0, SIGCHLD, &pidfd);
+	if (helper == 0)
+		return join_and_clone(ns, caller, r);
 	if (helper < 0) {
-		err_set(err, errno, "fork");
+		clone_failed(ns, errno, err);
 	} else {
-		while (waitpid(helper, NULL, 0) < 0 && errno == EINTR)
-			;
+		await_helper(ns, helper, pidfd);
 		if (r->pid > 0) {
 			ns->pid = r->pid;
-			ns->pidfd = r->pidfd;
+			/* Our child, not reaped: its pid is nobody else's. */
+			ns->pidfd = pidfd_open(ns->pid, 0);
+			if (ns->pidfd < 0)
+				err_set(err, errno, "pidfd of the box");
 		} else if (r->num) {
 			clone_failed(ns, r->num, err);
 		} else if (r->err.msg[0]) {
@@ -206,7 +313,7 @@ static pid_t clone_joined(struct nsset *ns, struct err *err)
 		}
 	}
 	munmap(r, sizeof(*r));
-	return ns->pid > 0 ? ns->pid : -1;
+	return ns->pid > 0 && ns->pidfd >= 0 ? ns->pid : -1;
 }
 
 pid_t nsset_clone(struct nsset *ns, struct err *err)
@@ -238,7 +345,8 @@ void nsset_kill(struct nsset *ns)
 void nsset_finish(struct nsset *ns)
 {
 	for (int t = 0; t < NS_COUNT; t++) {
-		fd_cleanup(&ns->join[t]);
+		if (!ns->target)
+			fd_cleanup(&ns->join[t]);
 		ns->join[t] = -1;
 	}
 	fd_cleanup(&ns->pidfd);

@@ -15,7 +15,7 @@
 
 struct nsset {
 	uint64_t create;             /* CLONE_NEW* of the namespaces to be made */
-	int join[NS_COUNT];          /* handles of those to be joined, or -1 */
+	int join[NS_COUNT];          /* handles of those to be joined (nsfs or pidfd), or -1 */
 	bool named[NS_COUNT];        /* has a path, of a namespace that is not the caller's own */
 	size_t place[NS_COUNT];      /* place in /linux/namespaces, for errors */
 	bool privileged;             /* the caller has CAP_SYS_ADMIN: it may mount and clone */
@@ -24,14 +24,24 @@ struct nsset {
 	bool added_userns;           /* ... which the configuration did not ask for */
 	struct spec_idmaps uid, gid; /* maps to be written; n == 0 when joined */
 	bool deny_setgroups;         /* the maps are written without privilege */
+	bool groups_denied;          /* nsset_target(): it is a namespace of that kind */
 	bool map_helpers;            /* newuidmap and newgidmap write them */
 	/*
 	 * Called in the process that joins, while /proc/self is its own still: what
 	 * it sets there the box inherits.  May be NULL.
 	 */
 	int (*before_join)(void *arg, struct err *err);
+	/*
+	 * Called in it before it makes the box: what is of the host's alone is
+	 * closed there, since the box can be killed by those who are in its pid
+	 * namespace, and a process that dies shows its descriptors although it was not
+	 * dumpable.  May be NULL.
+	 */
+	void (*before_clone)(void *arg);
 	void *arg;
 	int cgroup; /* handle of the cgroup to be born in; 0: the caller's */
+	int target; /* pidfd of the process whose namespaces are joined; 0: by path */
+	int stop;   /* gives up waiting for the joining process when readable; 0: none */
 	pid_t pid;  /* of the box, in the caller's pid namespace; 0: none */
 	int pidfd;
 };
@@ -53,6 +63,14 @@ bool nsset_joins(const struct nsset *ns);
 
 /* Open the namespaces to be joined and check that each is of its type. */
 int nsset_open(struct nsset *ns, const struct spec *s, struct err *err);
+
+/*
+ * Instead of nsset_plan() and nsset_open(): join all namespaces of a process in which
+ * it is and the caller is not, and know its maps of ids.  pidfd must stay open;
+ * it is what is joined, so a pid that is recycled meanwhile is an error.
+ */
+int nsset_target(struct nsset *ns, int pidfd, pid_t pid, int procfd, struct arena *a,
+		 struct err *err);
 
 /*
  * Make the box: returns 0 in the box, its pid in the caller, -1 with err.

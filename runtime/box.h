@@ -43,6 +43,8 @@ struct box {
 	bool may_add_userns;       /* not forbidden by --rootless=false */
 	const struct table *table; /* of steps; see steps.h */
 	const struct spec *spec;
+	const char *config; /* the text of the configuration, for `exec` to come */
+	size_t config_len;
 	struct arena *arena;
 
 	int store;    /* the directory of all containers */
@@ -50,6 +52,7 @@ struct box {
 	int listener; /* where `start` will call; -1 */
 	int waiting;  /* the lock that says so, until execve(2); -1 */
 	int chan;     /* the baton: to the other process */
+	int box_chan; /* the box's end of it, until the clone */
 	int sigfd;    /* signals that end the host while it waits; -1 */
 	int procfd;
 	/* For the test build, see faults.h: a pipe to who kills the host, and its pidfd. */
@@ -67,8 +70,11 @@ struct box {
 	char **env;
 	char payload[PATH_MAX];
 	bool wrote_pid_file;
-	bool late_filter; /* the stub installs it */
-	int stub;         /* the program that executes the payload, or -1 */
+	bool late_filter;         /* the stub installs it */
+	int stub;                 /* the program that executes the payload, or -1 */
+	int console;              /* where the master of the terminal is sent, or -1 */
+	int terminal;             /* where it arrives, in the foreground, or -1 */
+	struct spec_console size; /* of the caller's terminal, in the foreground; 0: none */
 };
 
 #endif

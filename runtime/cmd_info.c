@@ -189,21 +189,26 @@ static void print_step(const struct step *s)
 	printf("%s\t%s\t%s\n", s->name, s->side == HOST ? "HOST" : "BOX", s->ptr ? s->ptr : "-");
 }
 
-/* All rows, or those that a bundle wants; nothing is run. */
+/* All rows, those of `exec`, or those that a bundle wants; nothing is run. */
 int cmd_steps(struct arguments *a, struct err *err)
 {
 	struct arena arena = {0};
 	struct box b = {.op = OP_RUN, .opt = a->box, .may_add_userns = true, .arena = &arena};
+	const struct table *t = &create_table;
 	bool all = !a->box.bundle && !a->n_operands;
 	int bad = 0;
+
+	if (a->steps_exec && !all)
+		return err_set(err, 0, "steps --exec: the rows of exec do not depend on a bundle");
 
 	if (a->n_operands)
 		b.opt.bundle = a->operands[0];
 	if (!all)
 		bad = box_prepare(&b, err);
-	for (size_t i = 0; !bad && i < n_steps; i++)
-		if (all || !steps[i].wanted || steps[i].wanted(&b))
-			print_step(&steps[i]);
+	for (size_t i = 0; !bad && i < t->n; i++)
+		if (a->steps_exec ? t->rows[i].flags & STEP_ENTERS
+				  : all || step_is_wanted(&b, &t->rows[i]))
+			print_step(&t->rows[i]);
 	arena_finish(&arena);
 	if (!bad && (fflush(stdout) != 0 || ferror(stdout)))
 		return err_set(err, errno, "write to standard output");

@@ -3,10 +3,8 @@
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "runtime/base/fd.h"
@@ -69,41 +67,6 @@ int take_signals(sigset_t *ret_blocked, int *ret_sigfd, struct err *err)
 	return *ret_sigfd < 0 ? -1 : 0;
 }
 
-/* Reap all that has ended; true, with its status, when the container is among it. */
-static bool reap(pid_t container, int *ret_status)
-{
-	bool ended = false;
-	int status;
-	pid_t pid;
-
-	while ((pid = waitpid(-1, &status, WNOHANG | __WALL)) > 0)
-		if (pid == container) {
-			*ret_status = status;
-			ended = true;
-		}
-	return ended;
-}
-
-/*
- * The foreground: hand signals on, reap what is reparented to us, and report
- * as a shell does.
- */
-static int await_end(struct box *b, const sigset_t *blocked)
-{
-	int status = 0;
-
-	while (!reap(b->ns.pid, &status)) {
-		siginfo_t info;
-		int sig = sigwaitinfo(blocked, &info);
-
-		/* SIGURG: the Go runtimes of callers use it for themselves. */
-		if (sig > 0 && sig != SIGCHLD && sig != SIGURG && sig != SIGPIPE)
-			pidfd_send_signal(b->ns.pidfd, sig, NULL, 0);
-	}
-	b->ns.pid = 0;
-	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
-}
-
 /* Not warnings: every profile of podman's has the last, for every container. */
 static void tell_of_filter(const struct filter *f)
 {
@@ -128,8 +91,8 @@ static void clean_up_after_hooks(const struct box *b)
 	struct record r;
 	struct err err;
 
-	for (size_t i = 0; b->shared && i < n_steps; i++)
-		if (steps[i].ptr && !strncmp(steps[i].ptr, "/hooks/", 7))
+	for (size_t i = 0; b->shared && i < b->table->n; i++)
+		if (b->table->rows[i].ptr && !strncmp(b->table->rows[i].ptr, "/hooks/", 7))
 			began |= b->shared->rows[i].start != 0;
 	if (began && record_of(b, &r, &err) == 0)
 		run_poststop(&r);
@@ -159,7 +122,11 @@ static int walk(struct box *b, bool foreground, struct err *err)
 		log_warn("%s", err->msg);
 	if (!foreground)
 		return 0;
-	status = await_end(b, &blocked);
+	status = await_end(b, &blocked, err);
+	if (status < 0) {
+		steps_undo(b);
+		return -1;
+	}
 	if (!b->opt.keep) {
 		int bad = record_of(b, &r, err);
 
@@ -174,7 +141,7 @@ static int walk(struct box *b, bool foreground, struct err *err)
  * The stub keeps bryo out of the payload's sight.  Where there is none, or where
  * others look on while the box comes in, the executable must be out of reach.
  */
-static int protect_executable(const struct arguments *a, const struct box *b, struct err *err)
+int protect_executable(const struct arguments *a, const struct box *b, struct err *err)
 {
 	bool early =
 		b->spec->linux_->seccomp && b->spec->process && !b->spec->process->noNewPrivileges;

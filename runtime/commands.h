@@ -26,6 +26,7 @@ int cmd_resume(struct arguments *a, struct err *err);
 int cmd_update(struct arguments *a, struct err *err);
 int cmd_ps(struct arguments *a, struct err *err);
 int cmd_events(struct arguments *a, struct err *err);
+int cmd_exec(struct arguments *a, struct err *err);
 
 /* ---- shared by them ---- */
 
@@ -63,10 +64,38 @@ int container_signal_all(struct found *f, int sig, struct err *err);
 int box_prepare(struct box *b, struct err *err);
 
 /*
+ * The same for a process that enters the container with the state directory `dir`:
+ * by the configuration that it was made with.
+ */
+int box_prepare_exec(struct box *b, int dir, const struct exec_options *o, char *const *command,
+		     struct err *err);
+
+/*
+ * The process that `exec` is asked for: that of --process, completed by what the
+ * container's first one has, or the first one with `command` and the options instead.
+ */
+int exec_process(const struct exec_options *o, char *const *command,
+		 const struct spec_process *first, struct arena *a, struct spec_process **ret,
+		 struct err *err);
+
+/*
+ * Wait for the end of the box in the foreground: hand on what comes by signals and,
+ * with a terminal, by standard input.  The exit status, as a shell has it; -1: it could
+ * not be waited for.
+ */
+int await_end(struct box *b, const sigset_t *blocked, struct err *err);
+
+/*
  * Signals that ask to stop come by *ret_sigfd from here on, where the walker
  * looks for them; the others of *ret_blocked wait.
  */
 int take_signals(sigset_t *ret_blocked, int *ret_sigfd, struct err *err);
+
+/*
+ * Execute bryo from a copy, when the container could get at its executable: see
+ * selfexe.h.
+ */
+int protect_executable(const struct arguments *a, const struct box *b, struct err *err);
 
 /* poststop hooks; a failure is a warning (config.md). */
 void run_poststop(const struct record *r);

@@ -49,6 +49,12 @@ const struct option_row global_options[] = {
 /* clang-format off */
 #define BUNDLE                                                                                     \
 	{"bundle", 'b', OPT_STRING, AT(box.bundle), "DIR", "the directory of config.json [.]", NULL}
+#define CONSOLE                                                                                    \
+	{"trace", 0, OPT_STRING, AT(box.trace), "FILE",                                            \
+	 "write when each step ran, as Chrome trace JSON", NULL},                                  \
+	{"console-socket", 0, OPT_STRING, AT(box.console_socket), "PATH",                          \
+	 "send the master of the terminal to this socket", NULL},                                  \
+	{"pidfd-socket", 0, OPT_LATER, 0, "PATH", "", NULL}
 #define COMMON                                                                                     \
 	BUNDLE,                                                                                    \
 	{"pid-file", 0, OPT_STRING, AT(box.pid_file), "FILE",                                      \
@@ -59,10 +65,7 @@ const struct option_row global_options[] = {
 	 "keep the caller's session keyring", NULL},                                               \
 	{"preserve-fds", 0, OPT_UINT, AT(box.preserve_fds), "N",                                   \
 	 "hand descriptors 3 to 2+N on to the container [0]", NULL},                               \
-	{"trace", 0, OPT_STRING, AT(box.trace), "FILE",                                            \
-	 "write when each step ran, as Chrome trace JSON", NULL},                                  \
-	{"console-socket", 0, OPT_LATER, 0, "PATH", "", NULL},                                     \
-	{"pidfd-socket", 0, OPT_LATER, 0, "PATH", "", NULL}
+	CONSOLE
 /* clang-format on */
 
 static const struct option_row run_options[] = {
@@ -74,6 +77,31 @@ static const struct option_row run_options[] = {
 	{0},
 };
 static const struct option_row create_options[] = {COMMON, {0}};
+static const struct option_row exec_options[] = {
+	{"process", 'p', OPT_STRING, AT(exec.process), "FILE",
+	 "the process as JSON, like /process of a configuration", NULL},
+	{"cwd", 0, OPT_STRING, AT(exec.cwd), "DIR", "the working directory", NULL},
+	{"env", 'e', OPT_LIST, AT(exec.env), "NAME=VALUE", "add to the environment", NULL},
+	{"tty", 't', OPT_FLAG, AT(exec.tty), NULL, "give it a terminal of its own", NULL},
+	{"user", 'u', OPT_STRING, AT(exec.user), "UID[:GID]", "run as this user, by number", NULL},
+	{"additional-gids", 'g', OPT_LIST, AT(exec.groups), "GID", "add a group, by number", NULL},
+	{"cap", 'c', OPT_LIST, AT(exec.caps), "NAME", "add a capability, like CAP_SYS_PTRACE",
+	 NULL},
+	{"no-new-privs", 0, OPT_FLAG, AT(exec.no_new_privs), NULL,
+	 "no more privileges by execve(2)", NULL},
+	{"process-label", 0, OPT_STRING, AT(exec.label), "LABEL", "SELinux label", NULL},
+	{"apparmor", 0, OPT_STRING, AT(exec.apparmor), "PROFILE", "AppArmor profile", NULL},
+	{"cgroup", 0, OPT_STRING, AT(exec.cgroup), "PATH", "a cgroup below the container's", NULL},
+	{"ignore-paused", 0, OPT_FLAG, AT(exec.ignore_paused), NULL,
+	 "in a paused container, wait until it is resumed", NULL},
+	{"detach", 'd', OPT_FLAG, AT(box.detach), NULL, "do not wait for the process", NULL},
+	{"pid-file", 0, OPT_STRING, AT(box.pid_file), "FILE", "write the pid of the process there",
+	 NULL},
+	{"preserve-fds", 0, OPT_UINT, AT(box.preserve_fds), "N",
+	 "hand descriptors 3 to 2+N on to the process [0]", NULL},
+	CONSOLE,
+	{0},
+};
 static const struct option_row kill_options[] = {
 	{"all", 'a', OPT_FLAG, AT(all), NULL, "all processes of the container", NULL},
 	{0},
@@ -133,7 +161,11 @@ static const struct option_row spec_options[] = {
 	 "for an ordinary user: with a user namespace", NULL},
 	{0},
 };
-static const struct option_row steps_options[] = {BUNDLE, {0}};
+static const struct option_row steps_options[] = {
+	BUNDLE,
+	{"exec", 0, OPT_FLAG, AT(steps_exec), NULL, "the steps of a process that enters one", NULL},
+	{0},
+};
 static const struct option_row no_options[] = {{0}};
 
 const struct command commands[] = {
@@ -142,6 +174,8 @@ const struct command commands[] = {
 	{"create", "ID", 1, 1, "create a container: all but the payload", create_options,
 	 cmd_create},
 	{"start", "ID", 1, 1, "start the payload of a created container", no_options, cmd_start},
+	{"exec", "ID COMMAND [ARGUMENT...]", 1, OPERANDS_REST,
+	 "run one more process in a container", exec_options, cmd_exec},
 	{"state", "ID", 1, 1, "print the state of a container as JSON", no_options, cmd_state},
 	{"kill", "ID [SIGNAL]", 1, 2, "send a signal to a container [TERM]", kill_options,
 	 cmd_kill},
@@ -160,7 +194,6 @@ const struct command commands[] = {
 	{"features", "", 0, 0, "print what bryo supports as JSON", no_options, cmd_features},
 	{"steps", "[BUNDLE]", 0, 1, "print the steps that make a container, without running any",
 	 steps_options, cmd_steps},
-	{"exec", "", 0, 0, "", no_options, NULL},
 	{"checkpoint", "", 0, 0, "", no_options, NULL},
 	{"restore", "", 0, 0, "", no_options, NULL},
 	{0},
@@ -265,5 +298,7 @@ int main(int argc, char **argv)
 	log_error(&err);
 	if (err.exit)
 		return err.exit;
+	if (c && c->run == cmd_exec)
+		return EXIT_EXEC;
 	return c && c->run == cmd_run ? EXIT_BRYO : EXIT_FAILURE;
 }

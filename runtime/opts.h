@@ -50,6 +50,13 @@ struct update_options {
 	const char *shares, *rt_runtime, *rt_period, *cpus, *mems, *pids, *blkio_weight;
 };
 
+/* The flags of `exec`. */
+struct exec_options {
+	const char *process, *cwd, *user, *label, *apparmor, *cgroup;
+	struct opt_list env, groups, caps;
+	bool tty, no_new_privs, ignore_paused;
+};
+
 struct arguments {
 	/* global */
 	const char *root, *log;
@@ -58,9 +65,10 @@ struct arguments {
 	/* of the commands */
 	struct box_options box;
 	struct update_options update;
+	struct exec_options exec;
 	const char *interval;
 	bool stats;
-	bool all, force, quiet, spec_rootless;
+	bool all, force, quiet, spec_rootless, steps_exec;
 	int format;
 	char *const *argv; /* all of it, to execute bryo again */
 	/* what is no option */

@@ -13,6 +13,7 @@
 #include "runtime/base/log.h"
 #include "runtime/commands.h"
 #include "runtime/payload.h"
+#include "runtime/record.h"
 
 /* Not a FIFO or a device, which could make us wait or read for ever. */
 static int read_config(const char *bundle, struct arena *a, char **ret_text, size_t *ret_len,
@@ -40,22 +41,32 @@ static int read_config(const char *bundle, struct arena *a, char **ret_text, siz
 }
 
 /* An absent /linux is an empty one: so nothing below has to ask. */
-static int load_spec(struct box *b, struct err *err)
+static int parse_config(struct box *b, struct spec **ret, struct err *err)
 {
 	struct spec *s;
-	char *text = NULL;
-	size_t len = 0;
 
-	if (read_config(b->bundle, b->arena, &text, &len, err) < 0 ||
-	    spec_parse(text, len, b->arena, &s, err) < 0)
+	if (spec_parse(b->config, b->config_len, b->arena, &s, err) < 0)
 		return -1;
 	if (!s->linux_)
 		s->linux_ = arena_alloc(b->arena, sizeof(*s->linux_));
 	if (!s->linux_)
 		return err_set(err, ENOMEM, "the configuration");
+	b->spec = *ret = s;
+	return 0;
+}
+
+static int load_spec(struct box *b, struct err *err)
+{
+	struct spec *s;
+	char *text = NULL;
+
+	if (read_config(b->bundle, b->arena, &text, &b->config_len, err) < 0)
+		return -1;
+	b->config = text;
+	if (parse_config(b, &s, err) < 0)
+		return -1;
 	if (!s->process && b->op == OP_RUN)
 		return err_at(err, "/process", 0, "is needed to run the container");
-	b->spec = s;
 	return 0;
 }
 
@@ -95,15 +106,38 @@ static int plan_cgroup(struct box *b, struct err *err)
 	return cgroup_plan(&b->cgroup, &wish, b->arena, err);
 }
 
-int box_prepare(struct box *b, struct err *err)
+static int begin(struct box *b, struct err *err)
 {
 	mode_t mask = umask(0);
 
 	umask(mask);
 	b->umask = mask;
 	b->dir = b->listener = b->waiting = b->chan = b->sigfd = b->stub = -1;
+	b->console = b->terminal = -1;
 	b->procfd = procfs_open_root(err);
-	if (b->procfd < 0 || absolute_bundle(b, err) < 0 || load_spec(b, err) < 0)
+	return b->procfd < 0 ? -1 : 0;
+}
+
+/* With a terminal somebody must have the other end of it, and the other way round. */
+static int check_terminal(const struct box *b, struct err *err)
+{
+	bool wanted = b->spec->process && b->spec->process->terminal;
+
+	if (wanted && !b->opt.console_socket && (b->op == OP_CREATE || b->opt.detach)) {
+		err_at(err, "/process/terminal", 0, "nobody would have the terminal");
+		return err_hint(err, "%s, or give --console-socket",
+				b->op == OP_CREATE ? "run it" : "do not detach");
+	}
+	if (!wanted && b->opt.console_socket)
+		return err_set(err, 0, "--console-socket %s: the process has no terminal",
+			       b->opt.console_socket);
+	return 0;
+}
+
+int box_prepare(struct box *b, struct err *err)
+{
+	if (begin(b, err) < 0 || absolute_bundle(b, err) < 0 || load_spec(b, err) < 0 ||
+	    check_terminal(b, err) < 0)
 		return -1;
 	if (nsset_plan(&b->ns, b->spec, b->may_add_userns, b->arena, err) < 0)
 		return -1;
@@ -117,4 +151,39 @@ int box_prepare(struct box *b, struct err *err)
 	if (b->spec->process)
 		return payload_env(&b->spec->process->env, b->arena, &b->env, err);
 	return 0;
+}
+
+/* ---- exec ---- */
+
+static int read_stored_config(struct box *b, struct err *err)
+{
+	auto_close int fd =
+		openat(b->dir, STORED_CONFIG, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	char *text;
+
+	if (fd < 0 || fd_read_all(fd, SPEC_MAX_BYTES, b->arena, &text, &b->config_len) < 0)
+		return err_set(err, errno, "read the configuration of container \"%s\"", b->id);
+	b->config = text;
+	return 0;
+}
+
+int box_prepare_exec(struct box *b, int dir, const struct exec_options *o, char *const *command,
+		     struct err *err)
+{
+	struct spec_process *p;
+	struct spec *s;
+
+	if (begin(b, err) < 0)
+		return -1;
+	b->dir = dir;
+	if (read_stored_config(b, err) < 0 || parse_config(b, &s, err) < 0)
+		return -1;
+	if (!s->process)
+		return err_set(err, 0, "container \"%s\" has no process to go by", b->id);
+	if (exec_process(o, command, s->process, b->arena, &p, err) < 0)
+		return -1;
+	s->process = p;
+	if (check_terminal(b, err) < 0)
+		return -1;
+	return payload_env(&p->env, b->arena, &b->env, err);
 }

@@ -36,6 +36,7 @@ static const struct field record_fields[] = {
 	{F(record, creatorIdentity, K_U64), ANY_U64},
 	{F(record, ownPidNamespace, K_BOOL)},
 	{F(record, hasProcess, K_BOOL)},
+	{F(record, noPivot, K_BOOL)},
 	{F(record, annotations, K_MAP)},
 	{F(record, hooks, K_PTR), .object = &object_hook_sets},
 };
@@ -97,6 +98,7 @@ int record_of(const struct box *b, struct record *ret, struct err *err)
 		.pid = b->ns.pid,
 		.ownPidNamespace = b->ns.create & nsset_clone_flags[NS_PID],
 		.hasProcess = b->spec->process,
+		.noPivot = b->opt.no_pivot,
 		.annotations = b->spec->annotations,
 		.hooks = b->spec->hooks,
 	};

@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What is remembered of a container between commands: one small JSON file,
- * replaced atomically.  The configuration is not read again: edits to it after
- * `create` must have no effect (runtime.md, "Lifecycle").
+ * replaced atomically, and beside it the configuration as it was: edits to the
+ * bundle's after `create` must have no effect (runtime.md, "Lifecycle").
  */
 #ifndef BRYO_RUNTIME_RECORD_H
 #define BRYO_RUNTIME_RECORD_H
 
 #include "runtime/box.h"
 #include "spec/json.h"
+
+#define STORED_CONFIG "config.json"
 
 struct record {
 	char *ociVersion, *id, *bundle, *rootfs;
@@ -20,6 +22,7 @@ struct record {
 	bool ownPidNamespace; /* its end ends all processes of the container */
 	bool isPublished;     /* not in the file: under which name it was found */
 	bool hasProcess;      /* the configuration had /process: it can be started */
+	bool noPivot;         /* its mount namespace still has the host's root */
 	struct pairs annotations;
 	struct spec_hook_sets *hooks; /* poststart and poststop */
 };

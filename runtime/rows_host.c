@@ -5,8 +5,10 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -14,6 +16,7 @@
 #include "runtime/base/fd.h"
 #include "runtime/base/log.h"
 #include "runtime/baton.h"
+#include "runtime/console.h"
 #include "runtime/faults.h"
 #include "runtime/hooks.h"
 #include "runtime/listener.h"
@@ -100,23 +103,88 @@ void row_listen_undo(struct box *b)
 	b->listener = -1;
 }
 
+bool row_has_terminal(const struct box *b)
+{
+	return b->spec->process && b->spec->process->terminal;
+}
+
+int row_console_apply(struct box *b, struct err *err)
+{
+	struct winsize ws;
+	int pair[2];
+
+	if (b->opt.console_socket) {
+		b->console = console_connect(b->opt.console_socket, err);
+		return b->console < 0 ? -1 : 0;
+	}
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+		return err_at(err, "/process/terminal", errno, "socket pair");
+	b->console = pair[0];
+	b->terminal = pair[1];
+	/* Before the payload looks at it. */
+	if (ioctl(STDIN_FILENO, TIOCGWINSZ, &ws) == 0 || ioctl(STDOUT_FILENO, TIOCGWINSZ, &ws) == 0)
+		b->size = (struct spec_console){.height = ws.ws_row, .width = ws.ws_col};
+	return 0;
+}
+
+void row_console_undo(struct box *b)
+{
+	fd_cleanup(&b->console);
+	fd_cleanup(&b->terminal);
+	b->console = b->terminal = -1;
+}
+
 /* ---- the clone ---- */
+
+/* All but the standard streams, those to be preserved, and these two. */
+static void close_all_but(unsigned int first, int one, int two)
+{
+	unsigned int low = (unsigned int)(one < two ? one : two),
+		     high = (unsigned int)(one + two) - low;
+
+	if (one < 0 || two < 0) {
+		low = high = (unsigned int)(one < 0 ? two : one);
+	}
+	if (low > first)
+		close_range(first, low - 1, 0);
+	if (high > low + 1)
+		close_range(low + 1, high - 1, 0);
+	close_range(high + 1, ~0U, 0);
+}
+
+/*
+ * What is the host's alone goes: handles that lead to its files, and the lock of the
+ * state directory, which would otherwise be held for ever.  A box that enters a
+ * container keeps nothing but what the payload may have: see before_clone.
+ */
+static void leave_host(void *arg)
+{
+	struct box *b = arg;
+
+	fd_cleanup(&b->chan);
+	fd_cleanup(&b->dir);
+	fd_cleanup(&b->store);
+	fd_cleanup(&b->sigfd);
+	fd_cleanup(&b->terminal);
+	b->chan = b->dir = b->store = b->sigfd = b->terminal = -1;
+	cgroup_finish(&b->cgroup);
+	nsset_finish(&b->ns);
+	/* The killer is of the test build only: see faults.h. */
+	if (b->op != OP_EXEC || b->faults.killer)
+		return;
+	close_all_but(3 + b->opt.preserve_fds, b->box_chan, b->console);
+	b->procfd = -1;
+}
 
 /*
  * The first thing the box does.  It dies with the host from here on; a host
- * that has died already is seen by the baton.  What is the host's alone is
- * closed: the lock of the state directory would otherwise be held for ever.
+ * that has died already is seen by the baton.
  */
-static int be_born(struct box *b, const int chan[2], struct err *err)
+static int be_born(struct box *b, struct err *err)
 {
 	b->side = BOX;
-	b->chan = chan[1];
-	close(chan[0]);
-	close(fd_take(&b->dir));
-	close(fd_take(&b->store));
-	cgroup_finish(&b->cgroup);
-	if (b->sigfd >= 0)
-		close(fd_take(&b->sigfd));
+	leave_host(b);
+	b->chan = b->box_chan;
 	umask(0);
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
 		return err_set(err, errno, "prctl(PR_SET_PDEATHSIG)");
@@ -137,19 +205,24 @@ int row_clone_apply(struct box *b, struct err *err)
 
 	if (baton_pair(chan, err) < 0)
 		return -1;
+	b->chan = chan[0];
+	b->box_chan = chan[1];
 	faults_prepare(b);
-	if (b->spec->process && b->spec->process->oomScoreAdj.set) {
+	if (b->spec->process && b->spec->process->oomScoreAdj.set)
 		b->ns.before_join = set_oom_score;
-		b->ns.arg = b;
-	}
+	b->ns.before_clone = leave_host;
+	b->ns.arg = b;
+	b->ns.stop = b->sigfd;
 	pid = nsset_clone(&b->ns, err);
 	if (pid == 0)
-		return be_born(b, chan, err);
-	close(chan[1]);
-	b->chan = chan[0];
+		return be_born(b, err);
+	close(fd_take(&b->box_chan));
 	if (pid < 0)
 		return -1;
 	b->shared->pid = pid;
+	/* So that its end is seen when the box dies. */
+	fd_cleanup(&b->console);
+	b->console = -1;
 	/* The lock is the box's alone from here on. */
 	if (b->waiting >= 0)
 		close(fd_take(&b->waiting));
@@ -233,6 +306,16 @@ static int write_pid_file(const char *path, pid_t pid, bool *ret_written, struct
 	return 0;
 }
 
+static int store_config(const struct box *b, struct err *err)
+{
+	auto_close int fd = openat(b->dir, STORED_CONFIG,
+				   O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+
+	if (fd < 0 || fd_write_all(fd, b->config, b->config_len) < 0)
+		return err_set(err, errno, "store the configuration");
+	return 0;
+}
+
 /* All but its name: so `record` has one rename(2) left to do. */
 int row_identify_apply(struct box *b, struct err *err)
 {
@@ -247,19 +330,30 @@ int row_identify_apply(struct box *b, struct err *err)
 	if (process_identity(b->ns.pidfd, b->ns.pid, &r.identity, err) < 0 ||
 	    process_identity(self, getpid(), &r.creatorIdentity, err) < 0)
 		return -1;
-	return record_write(b->dir, &r, err);
+	if (record_write(b->dir, &r, err) < 0)
+		return -1;
+	return store_config(b, err);
+}
+
+bool row_has_pid_file(const struct box *b)
+{
+	return b->opt.pid_file;
+}
+
+int row_pid_file_apply(struct box *b, struct err *err)
+{
+	return write_pid_file(b->opt.pid_file, b->ns.pid, &b->wrote_pid_file, err);
 }
 
 int row_record_apply(struct box *b, struct err *err)
 {
-	if (b->opt.pid_file &&
-	    write_pid_file(b->opt.pid_file, b->ns.pid, &b->wrote_pid_file, err) < 0)
+	if (row_has_pid_file(b) && row_pid_file_apply(b, err) < 0)
 		return -1;
 	return record_publish(b->dir, err);
 }
 
 /* A device that was named as pid file is not ours to remove. */
-void row_record_undo(struct box *b)
+void row_pid_file_undo(struct box *b)
 {
 	struct stat st;
 

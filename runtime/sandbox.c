@@ -13,7 +13,10 @@
 #include <unistd.h>
 
 #include "ns/cred.h"
+#include "ns/terminal.h"
+#include "runtime/base/fd.h"
 #include "runtime/baton.h"
+#include "runtime/console.h"
 #include "runtime/listener.h"
 #include "runtime/payload.h"
 #include "runtime/rows.h"
@@ -206,6 +209,24 @@ static int session_apply(struct box *b, struct err *err)
 	return cred_session(err);
 }
 
+static int terminal_apply(struct box *b, struct err *err)
+{
+	const struct spec_process *p = b->spec->process;
+	const struct spec_console *size = b->size.height ? &b->size : p->consoleSize;
+	struct terminal t;
+
+	if (terminal_open(size, &t, err) < 0)
+		return -1;
+	if (b->op != OP_EXEC && terminal_bind_console(t.slave, err) < 0)
+		return -1;
+	if (terminal_take(t.slave, &p->user, err) < 0 ||
+	    console_send(b->console, t.master, err) < 0)
+		return -1;
+	close(t.master);
+	close(fd_take(&b->console));
+	return 0;
+}
+
 static const struct spec_caps *caps_of(const struct box *b)
 {
 	return b->spec->process ? b->spec->process->capabilities : NULL;
@@ -240,7 +261,7 @@ static int filter_apply(struct box *b, struct err *err)
 {
 	struct filter f = {.insns = b->shared->filter};
 
-	shared_await_filter(b->shared);
+	shared_await_filter(b->shared, b->chan);
 	f.n = b->shared->filter_len;
 	f.flags = b->shared->filter_flags;
 	return filter_install(&f, err);
@@ -265,7 +286,7 @@ static int stub_apply(struct box *b, struct err *err)
 	const struct shared *s = b->shared;
 
 	if (b->late_filter)
-		shared_await_filter(s);
+		shared_await_filter(s, b->chan);
 	b->stub = stub_make(s->filter, b->late_filter ? s->filter_len : 0, s->filter_flags, err);
 	return b->stub < 0 ? -1 : 0;
 }
@@ -336,9 +357,14 @@ static int outlive_apply(struct box *b, struct err *err)
 	return 0;
 }
 
+static bool writes_only_pid_file(const struct box *b)
+{
+	return b->op == OP_EXEC && row_has_pid_file(b);
+}
+
 static bool waits_for_start(const struct box *b)
 {
-	return b->op != OP_RUN;
+	return b->op == OP_CREATE || b->op == OP_START;
 }
 
 static int wait_start_apply(struct box *b, struct err *err)
@@ -390,7 +416,7 @@ static int exec_apply(struct box *b, struct err *err)
 	return err_set(err, errno, "execute the program that starts the payload");
 }
 
-const struct step steps[] = {
+static const struct step steps[] = {
 	/* First: it claims the id, and its undo is the last. */
 	{"state", HOST, NULL, NULL, row_state_apply, row_state_undo, 0},
 	/* Before the clone, which joins them; a wrong handle is seen with nothing made. */
@@ -401,6 +427,9 @@ const struct step steps[] = {
 	 */
 	{"sources", HOST, "/mounts", is_privileged, row_sources_apply, row_mounts_undo, 0},
 	/* The socket is inherited by the box, and there before anyone can call. */
+	/* Who is to have the terminal must be there. */
+	{"console", HOST, "/process/terminal", row_has_terminal, row_console_apply,
+	 row_console_undo, STEP_ENTERS},
 	{"listen", HOST, NULL, waits_for_start, row_listen_apply, row_listen_undo, 0},
 	/*
 	 * Before the clone, which puts the box into it: the payload is at no moment
@@ -410,7 +439,7 @@ const struct step steps[] = {
 	 0},
 	{"limits", HOST, "/linux/resources", row_has_limits, row_limits_apply, NULL, 0},
 	/* One clone3 with every new namespace: there is no half-made container. */
-	{"clone", HOST, "/linux/namespaces", NULL, row_clone_apply, row_clone_undo, 0},
+	{"clone", HOST, "/linux/namespaces", NULL, row_clone_apply, row_clone_undo, STEP_ENTERS},
 	/* Before the box acts: without a map it is nobody. */
 	{"idmap", HOST, "/linux/uidMappings", row_makes_userns, row_idmap_apply, NULL, 0},
 	/* Needs the maps written, and mounts that are still detached. */
@@ -420,14 +449,14 @@ const struct step steps[] = {
 	{"identify", HOST, "/annotations", NULL, row_identify_apply, NULL, STEP_BESIDE},
 	/* Likewise; an engine's profile takes as long as the mounts. */
 	{"filter-compile", HOST, "/linux/seccomp", has_filter, row_filter_compile_apply,
-	 row_filter_undo, STEP_BESIDE},
+	 row_filter_undo, STEP_BESIDE | STEP_ENTERS},
 	/* As the caller still, not as root: the caller's ids reach the sources. */
 	{"box-sources", BOX, "/mounts", clones_in_box, row_sources_apply, NULL, 0},
 	/* The files of /proc/self are ours only while the process is dumpable. */
 	{"time-offsets", BOX, "/linux/timeOffsets", makes_timens, time_apply, NULL, 0},
 	{"oom-score", BOX, "/process/oomScoreAdj", sets_oom_score, oom_score_apply, NULL, 0},
 	/* From here on what the box makes belongs to the container's root. */
-	{"become-root", BOX, NULL, NULL, become_root_apply, NULL, 0},
+	{"become-root", BOX, NULL, NULL, become_root_apply, NULL, STEP_ENTERS},
 	/* Its root is where the box is; before the mounts, which show it. */
 	{"cgroupns", BOX, "/linux/namespaces", row_has_cgroupns, row_cgroupns_apply, NULL, 0},
 	{"loopback", BOX, "/linux/namespaces", makes_netns, loopback_apply, NULL, 0},
@@ -458,54 +487,60 @@ const struct step steps[] = {
 	{"masked-paths", BOX, "/linux/maskedPaths", has_masked_paths, masked_paths_apply, NULL, 0},
 	{"readonly-paths", BOX, "/linux/readonlyPaths", has_readonly_paths, readonly_paths_apply,
 	 NULL, 0},
+	{"session", BOX, NULL, NULL, session_apply, NULL, STEP_ENTERS},
+	/* Leads a session by now, and /dev/console is a mount. */
+	{"terminal", BOX, "/process/terminal", row_has_terminal, terminal_apply, NULL, STEP_ENTERS},
 	/* Last of the mounts: those above may have to make their places. */
 	{"readonly-root", BOX, "/root/readonly", has_readonly_root, readonly_root_apply, NULL, 0},
-	{"keyring", BOX, NULL, wants_keyring, keyring_apply, NULL, 0},
-	{"session", BOX, NULL, NULL, session_apply, NULL, 0},
+	{"keyring", BOX, NULL, wants_keyring, keyring_apply, NULL, STEP_ENTERS},
 	/* Dropping from the bounding set needs CAP_SETPCAP, which goes below. */
 	{"bounding-set", BOX, "/process/capabilities/bounding", has_process, bounding_set_apply,
-	 NULL, 0},
+	 NULL, STEP_ENTERS},
 	/* Its place in time is the end: the stub installs it right before the payload. */
-	{"filter", BOX, "/linux/seccomp", has_late_filter, late_filter_apply, NULL, 0},
+	{"filter", BOX, "/linux/seccomp", has_late_filter, late_filter_apply, NULL, STEP_ENTERS},
 	/* Before FSIZE and NOFILE could hit it. */
-	{"stub", BOX, NULL, wants_stub, stub_apply, NULL, 0},
+	{"stub", BOX, NULL, wants_stub, stub_apply, NULL, STEP_ENTERS},
 	/* Raising a hard limit needs a privilege that goes; all else about them comes last. */
-	{"raise-limits", BOX, "/process/rlimits", has_rlimits, raise_limits_apply, NULL, 0},
-	{"user", BOX, "/process/user", has_process, user_apply, NULL, 0},
-	{"umask", BOX, "/process/user/umask", has_process, umask_apply, NULL, 0},
+	{"raise-limits", BOX, "/process/rlimits", has_rlimits, raise_limits_apply, NULL,
+	 STEP_ENTERS},
+	{"user", BOX, "/process/user", has_process, user_apply, NULL, STEP_ENTERS},
+	{"umask", BOX, "/process/user/umask", has_process, umask_apply, NULL, STEP_ENTERS},
 	/* As the user, with the capabilities of the container's root still. */
-	{"cwd", BOX, "/process/cwd", has_process, cwd_apply, NULL, 0},
+	{"cwd", BOX, "/process/cwd", has_process, cwd_apply, NULL, STEP_ENTERS},
 	/*
 	 * Without no_new_privs it needs CAP_SYS_ADMIN, which the next row takes; the
 	 * later it is, the less it has to allow to us.
 	 */
-	{"early-filter", BOX, "/linux/seccomp", has_early_filter, filter_apply, NULL, 0},
+	{"early-filter", BOX, "/linux/seccomp", has_early_filter, filter_apply, NULL, STEP_ENTERS},
 	{"no-new-privs", BOX, "/process/noNewPrivileges", has_no_new_privs, no_new_privs_apply,
-	 NULL, 0},
+	 NULL, STEP_ENTERS},
 	/* The last privilege goes. */
-	{"capabilities", BOX, "/process/capabilities", has_process, capabilities_apply, NULL, 0},
+	{"capabilities", BOX, "/process/capabilities", has_process, capabilities_apply, NULL,
+	 STEP_ENTERS},
 	/* With the ids, the capabilities and the cwd that it will have. */
-	{"payload", BOX, "/process/args", has_process, payload_apply, NULL, 0},
+	{"payload", BOX, "/process/args", has_process, payload_apply, NULL, STEP_ENTERS},
 	/* Before the host may go: its death would kill the box. */
-	{"outlive", BOX, NULL, outlives_host, outlive_apply, NULL, 0},
+	{"outlive", BOX, NULL, outlives_host, outlive_apply, NULL, STEP_ENTERS},
+	/* Whatever can fail but for the execution itself has failed; `record` has its own. */
+	{"pid-file", HOST, NULL, writes_only_pid_file, row_pid_file_apply, row_pid_file_undo,
+	 STEP_ENTERS},
 	/* The end of `create`: whatever can fail before `start` has failed. */
-	{"record", HOST, "/annotations", NULL, row_record_apply, row_record_undo, 0},
+	{"record", HOST, "/annotations", NULL, row_record_apply, row_pid_file_undo, 0},
 	{"wait-start", BOX, NULL, waits_for_start, wait_start_apply, NULL, STEP_ENDS_CREATE},
 	{"start-container", BOX, "/hooks/startContainer", row_has_start_container,
 	 row_start_container_apply, NULL, 0},
 	/* Not earlier: NOFILE, NPROC and FSIZE would hit rows above. */
-	{"rlimits", BOX, "/process/rlimits", has_rlimits, rlimits_apply, NULL, 0},
+	{"rlimits", BOX, "/process/rlimits", has_rlimits, rlimits_apply, NULL, STEP_ENTERS},
 	/* Not earlier: SIGPIPE and SIGXFSZ are ignored by the rows above. */
-	{"signals", BOX, NULL, NULL, signals_apply, NULL, 0},
+	{"signals", BOX, NULL, NULL, signals_apply, NULL, STEP_ENTERS},
 	/* Nothing may open a descriptor after it. */
-	{"fds", BOX, NULL, NULL, fds_apply, NULL, 0},
+	{"fds", BOX, NULL, NULL, fds_apply, NULL, STEP_ENTERS},
 	/* The filter may forbid to send anything. */
-	{"ready", BOX, NULL, NULL, ready_apply, NULL, 0},
-	{"exec", BOX, "/process/args", NULL, exec_apply, NULL, 0},
+	{"ready", BOX, NULL, NULL, ready_apply, NULL, STEP_ENTERS},
+	{"exec", BOX, "/process/args", NULL, exec_apply, NULL, STEP_ENTERS},
 	/* The payload has been executed; `start` has not returned yet. */
 	{"poststart", HOST, "/hooks/poststart", row_has_poststart, row_poststart_apply, NULL, 0},
 };
 
-const size_t n_steps = sizeof(steps) / sizeof(steps[0]);
 const struct table create_table = {steps, sizeof(steps) / sizeof(steps[0])};
 _Static_assert(sizeof(steps) / sizeof(steps[0]) <= MAX_STEPS, "struct shared has a slot for each");

@@ -4,9 +4,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/futex.h>
+#include <poll.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "runtime/base/fd.h"
@@ -65,11 +67,20 @@ void shared_filter_ready(struct shared *s)
 	syscall(SYS_futex, &s->filter_ready, FUTEX_WAKE, 1, NULL, NULL, 0);
 }
 
-void shared_await_filter(const struct shared *s)
+void shared_await_filter(const struct shared *s, int chan)
 {
-	/* A host that fails or dies meanwhile takes the box with it. */
-	while (!__atomic_load_n(&s->filter_ready, __ATOMIC_ACQUIRE))
-		syscall(SYS_futex, &s->filter_ready, FUTEX_WAIT, 0, NULL, NULL, 0);
+	const struct timespec patience = {.tv_nsec = 100 * 1000 * 1000};
+	struct pollfd host = {.fd = chan};
+
+	/*
+	 * A host that dies takes the box with it, but not in moments: the signal is
+	 * lost at a change of ids (prctl(2), PR_SET_PDEATHSIG).
+	 */
+	while (!__atomic_load_n(&s->filter_ready, __ATOMIC_ACQUIRE)) {
+		if (poll(&host, 1, 0) > 0)
+			_exit(EXIT_BRYO);
+		syscall(SYS_futex, &s->filter_ready, FUTEX_WAIT, 0, &patience, NULL, 0);
+	}
 }
 
 bool shared_is_waiting(int dir)

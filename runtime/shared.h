@@ -50,9 +50,12 @@ struct shared *shared_create(int dir, int *ret_lock, struct err *err);
 /* The file of a created container. */
 struct shared *shared_open(int dir, struct err *err);
 
-/* The host has written the filter; the box waits until it has (futex(2)). */
+/*
+ * The host has written the filter; the box waits until it has (futex(2)), and ends
+ * when the host at the other end of `chan` is gone.
+ */
 void shared_filter_ready(struct shared *s);
-void shared_await_filter(const struct shared *s);
+void shared_await_filter(const struct shared *s, int chan);
 
 /* Does the container wait for `start`? */
 bool shared_is_waiting(int dir);

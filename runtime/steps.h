@@ -18,7 +18,12 @@ enum {
 	/* A failure is a warning only: the row cites the text that allows it. */
 	STEP_SOFT = 2,
 	/* The box waits there: `create` has done its work. */
-	STEP_ENDS_CREATE = 4
+	STEP_ENDS_CREATE = 4,
+	/*
+	 * Of `exec`, too: a process that enters a container walks these rows, and no
+	 * others.  So what binds the container's first process binds every other.
+	 */
+	STEP_ENTERS = 8
 };
 
 struct step {
@@ -37,10 +42,10 @@ struct table {
 	size_t n;
 };
 
-/* The rows that make a container, and the fewer that let a process into one. */
-extern const struct step steps[], exec_steps[];
-extern const size_t n_steps, n_exec_steps;
-extern const struct table create_table, exec_table;
+extern const struct table create_table;
+
+/* Will the box walk this row? */
+bool step_is_wanted(const struct box *b, const struct step *s);
 
 /* The row of that name; it must exist. */
 size_t step_find(const struct table *t, const char *name);

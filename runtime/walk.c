@@ -31,6 +31,13 @@ size_t step_find(const struct table *t, const char *name)
 	abort();
 }
 
+bool step_is_wanted(const struct box *b, const struct step *s)
+{
+	if (b->op == OP_EXEC && !(s->flags & STEP_ENTERS))
+		return false;
+	return !s->wanted || s->wanted(b);
+}
+
 static long long now_ns(void)
 {
 	struct timespec t;
@@ -82,7 +89,7 @@ static _Noreturn void walk_box(struct box *b, size_t first)
 	for (size_t i = first; i < b->table->n; i++) {
 		const struct step *s = &b->table->rows[i];
 
-		if ((s->flags & STEP_BESIDE) || (s->wanted && !s->wanted(b)))
+		if ((s->flags & STEP_BESIDE) || !step_is_wanted(b, s))
 			continue;
 		if (s->side == HOST && turn == BOX && baton_send(b->chan, BATON) < 0)
 			_exit(EXIT_BRYO);
@@ -136,7 +143,7 @@ static int walk_host(struct box *b, size_t first, struct err *err)
 	for (size_t i = first; i < b->table->n; i++) {
 		const struct step *s = &b->table->rows[i];
 
-		if (s->wanted && !s->wanted(b))
+		if (!step_is_wanted(b, s))
 			continue;
 		if ((s->side == BOX || (s->flags & STEP_BESIDE)) && turn == HOST &&
 		    baton_send(b->chan, BATON) < 0)
@@ -171,7 +178,8 @@ static int walk_host(struct box *b, size_t first, struct err *err)
 void steps_undo(struct box *b)
 {
 	for (size_t i = b->table->n; i-- > 0;)
-		if (b->table->rows[i].undo)
+		if (b->table->rows[i].undo &&
+		    (b->op != OP_EXEC || (b->table->rows[i].flags & STEP_ENTERS)))
 			b->table->rows[i].undo(b);
 }
 

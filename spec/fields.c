@@ -60,10 +60,10 @@ static const struct name ioprio_classes[] = {
 /* ---- process ---- */
 
 static const struct field console_fields[] = {
-	{F(spec_console, height, K_U64), .required = true, ANY_U64, .applied = LIKE_OWNER,
-	 .doc = "Rows of the terminal."},
-	{F(spec_console, width, K_U64), .required = true, ANY_U64, .applied = LIKE_OWNER,
-	 .doc = "Columns of the terminal."},
+	{F(spec_console, height, K_U64), .required = true, RANGE(0, UINT16_MAX),
+	 .applied = LIKE_OWNER, .doc = "Rows of the terminal."},
+	{F(spec_console, width, K_U64), .required = true, RANGE(0, UINT16_MAX),
+	 .applied = LIKE_OWNER, .doc = "Columns of the terminal."},
 };
 static const struct object object_console = OBJECT(spec_console, console_fields, NULL);
 
@@ -138,8 +138,9 @@ static const struct field affinity_fields[] = {
 static const struct object object_affinity = OBJECT(spec_affinity, affinity_fields, NULL);
 
 static const struct field process_fields[] = {
-	{F(spec_process, terminal, K_BOOL), .doc = "Give the process a terminal of its own."},
-	{F(spec_process, consoleSize, K_PTR), .object = &object_console, .applied = IGNORED,
+	{F(spec_process, terminal, K_BOOL), BY("terminal"),
+	 .doc = "Give the process a terminal of its own."},
+	{F(spec_process, consoleSize, K_PTR), .object = &object_console, BY("terminal"),
 	 .doc = "Size of the terminal; without one it has no effect."},
 	{F(spec_process, user, K_OBJ), .object = &object_user, .applied = MEMBERS,
 	 .doc = "The IDs that the process runs with.  Without it: 0 and 0."},

@@ -18,6 +18,7 @@ from lib.host import sacrifice
 from lib.steps import rows, try_rows
 from lib.view import make_view
 from test_confinement import GUARDS
+from test_terminal import terminal_works
 
 #: (row, mode) where the property holds anyway, and why.
 HOLDS_ANYWAY = {
@@ -56,6 +57,11 @@ def is_ready(mode, env):
     """Row ready: the host learns that the payload is about to run."""
     with Case(mode, faults=True) as case:
         equal(case.run_ok(["/probe", "echo", "hello"], env=env).out, "hello\n", "output")
+
+
+def has_terminal(mode, env):
+    """Row terminal: the payload has one of its own."""
+    terminal_works(mode, env, faults=True)
 
 
 def runs_box_hook(mode, env):
@@ -130,7 +136,7 @@ def raises_limits(mode, env):
 
 SPECIAL = {"stub": hides_the_runtime, "raise-limits": raises_limits, "propagation": keeps_its_mounts, "fds": preserves_fds, "outlive": outlives,
            "wait-start": waits, "ready": is_ready, "create-container": runs_box_hook,
-           "start-container": runs_start_hook}
+           "start-container": runs_start_hook, "terminal": has_terminal}
 
 
 def guards_of(row, mode):

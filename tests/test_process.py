@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import pty
+import re
 import resource
 import select
 import shutil
@@ -55,6 +56,24 @@ def f1_exec_shows_nothing(mode):
         while "hits" not in case.read_output():
             case.call("exec", case.id(), "/probe", "exit", "0")
         contains(case.read_output(), "hits 0", "the watcher")
+        case.delete()
+
+
+@test("root", "userns", "rootless")
+def f1_exec_has_nothing_in_its_hands(mode):
+    """F1: a process that is killed while it comes in shows its descriptors as it dies."""
+    with Case(mode) as case:
+        # Whoever may trace everything there is in his own namespace.
+        for kind in ("bounding", "effective", "permitted"):
+            case.process["capabilities"][kind] = everything = [
+                "CAP_KILL", "CAP_SYS_PTRACE", "CAP_DAC_READ_SEARCH", "CAP_DAC_OVERRIDE"]
+        check(everything, "capabilities")
+        running(case, ["/probe", "snatch", "3"])
+        while "hits" not in case.read_output():
+            case.call("exec", case.id(), "/probe", "exit", "0")
+        check(int(re.search(r"kills (\d+)", case.read_output()).group(1)) > 0, "%s",
+              case.read_output())
+        contains(case.read_output(), "hits 0", "the snatcher")
         case.delete()
 
 
@@ -301,6 +320,8 @@ def c7_exec_equals_run(mode):
             if name == "env":
                 first[name] = [e for e in first[name] if e.split("=")[0] not in (
                     "PWD", "SHLVL", "OLDPWD", "_")]
+                # The shell of the first one has sorted it.
+                first[name], inside[name] = sorted(first[name]), sorted(inside[name])
             if name == "fds":
                 first[name], inside[name] = sorted(first[name]), sorted(inside[name])
             equal(inside[name], first[name], name)

@@ -16,8 +16,8 @@ class Row:
         return self.name
 
 
-def rows(faults=True):
-    result = proc.run([binary(faults), "steps"])
+def rows(faults=True, *words):
+    result = proc.run([binary(faults), "steps", *words])
     check.check(result.rc == 0, "%s", result)
     found = [Row(line) for line in result.out.splitlines() if line.strip()]
     check.check(found, "`steps` printed nothing")

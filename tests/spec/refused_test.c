@@ -19,7 +19,7 @@ static const struct {
 	const char *section, *members, *want;
 } cases[] = {
 	{"process", "\"terminal\":false,\"consoleSize\":{\"height\":1,\"width\":2}", "ok"},
-	{"process", "\"terminal\":true", "/process/terminal: not supported yet"},
+	{"process", "\"terminal\":true", "ok"},
 	{"process", "\"apparmorProfile\":\"\",\"selinuxLabel\":\"\"", "ok"},
 	{"process", "\"apparmorProfile\":\"a\"", "/process/apparmorProfile: not supported yet"},
 	{"process", "\"selinuxLabel\":\"a\"", "/process/selinuxLabel: not supported yet"},

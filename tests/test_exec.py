@@ -1,0 +1,390 @@
+# SPDX-License-Identifier: Apache-2.0
+"""exec: its options, its errors, and whom it lets in."""
+
+import json
+import os
+import signal
+
+from lib import proc
+from lib.bundle import write
+from lib.case import Case, need_bryo, need_busybox
+from lib.check import check, contains, equal, test, wait_until
+from lib.steps import rows
+from lib.view import seccomp
+
+MODES = ("root", "userns", "rootless", "ranges")
+
+
+def started(case):
+    case.create(["/probe", "sleep", "60"])
+    case.ok("start", case.id())
+    case.wait_status("running")
+
+
+def facts(case, *words):
+    return json.loads(case.ok("exec", *words, case.id(), "/probe", "facts").out)
+
+
+def process_file(case, **members):
+    path = os.path.join(case.dir, "process.json")
+    write(path, json.dumps(dict({"args": ["/probe", "facts"], "cwd": "/"}, **members)))
+    return path
+
+
+# -- what it is given --
+
+@test(*MODES)
+def options(mode):
+    """The first process, with what the command line says instead."""
+    with Case(mode) as case:
+        case.process["env"] = ["PATH=/bin", "A=1", "B=2"]
+        started(case)
+        found = facts(case, "--cwd", "/proc", "-e", "B=3", "--env", "C=x y", "--env=D=")
+        equal(found["cwd"], "/proc", "cwd")
+        equal(sorted(found["env"]), ["A=1", "B=3", "C=x y", "D=", "PATH=/bin"], "env")
+        equal(found["no_new_privs"], 1, "no_new_privs")
+        case.delete()
+
+
+@test("root", "userns", "ranges")
+def user_and_groups(mode):
+    with Case(mode) as case:
+        case.process["user"] = {"uid": 1, "gid": 2, "additionalGids": [3]}
+        started(case)
+        for words, uid, gid, groups in (
+                ([], 1, 2, [3]), (["-u", "5"], 5, 2, []), (["--user", "5:6"], 5, 6, []),
+                (["-u", "5:6", "-g", "7", "--additional-gids", "8"], 5, 6, [7, 8]),
+                (["-g", "4"], 1, 2, [3, 4])):
+            found = facts(case, *words)
+            equal(found["uid"], [uid] * 4, "uid of %s" % words)
+            equal(found["gid"], [gid] * 4, "gid of %s" % words)
+            equal(sorted(found["groups"]), groups, "groups of %s" % words)
+        case.delete()
+
+
+@test(*MODES)
+def capabilities_are_added(mode):
+    with Case(mode) as case:
+        started(case)
+        before = facts(case)["caps"]
+        after = facts(case, "-c", "CAP_CHOWN", "--cap=CAP_FOWNER")["caps"]
+        more = 1 << 0 | 1 << 3
+        for kind in ("bounding", "effective", "permitted"):
+            equal(int(after[kind], 16), int(before[kind], 16) | more, kind)
+        for kind in ("inheritable", "ambient"):
+            equal(after[kind], before[kind], kind)
+        case.delete()
+
+
+@test(*MODES)
+def process_json(mode):
+    """What it says, and where it says nothing the container's."""
+    with Case(mode) as case:
+        case.process["rlimits"] = [{"type": "RLIMIT_NOFILE", "soft": 500, "hard": 600}]
+        case.process["oomScoreAdj"] = 333
+        case.process["user"]["umask"] = 0o027
+        started(case)
+        first = facts(case)
+        path = process_file(case, env=["X=1"], cwd="/tmp" if mode == "none" else "/proc")
+        found = json.loads(case.ok("exec", "-p", path, case.id()).out)
+        for name in ("caps", "rlimits", "umask", "no_new_privs", "oom_score_adj", "seccomp"):
+            equal(found[name], first[name], name)
+        equal(found["env"], ["X=1"], "env")
+        equal(found["cwd"], "/proc", "cwd")
+        path = process_file(case, capabilities={"bounding": ["CAP_KILL"]}, noNewPrivileges=False,
+                            rlimits=[{"type": "RLIMIT_NOFILE", "soft": 10, "hard": 20}])
+        found = json.loads(case.ok("exec", "--process", path, case.id()).out)
+        equal(int(found["caps"]["bounding"], 16), 1 << 5, "bounding set")
+        equal(int(found["caps"]["permitted"], 16), 0, "permitted set")
+        equal(found["rlimits"]["NOFILE"], [10, 20], "limit")
+        equal(found["no_new_privs"], 1, "no_new_privs never goes away")
+        case.delete()
+
+
+@test(*MODES)
+def edits_of_the_bundle_have_no_effect(mode):
+    """runtime.md: neither a filter that is taken out nor a capability put in."""
+    with Case(mode) as case:
+        case.linux["seccomp"] = seccomp()
+        started(case)
+        before = facts(case)
+        del case.linux["seccomp"]
+        for kind in ("bounding", "effective", "permitted"):
+            case.process["capabilities"][kind] = ["CAP_SYS_ADMIN"]
+        case.save(["/probe"])
+        after = facts(case)
+        for name in ("caps", "seccomp"):
+            equal(after[name], before[name], name)
+        case.delete()
+
+
+@test(*MODES)
+def exit_statuses(mode):
+    with Case(mode) as case:
+        started(case)
+        equal(case.call("exec", case.id(), "/probe", "exit", "42").rc, 42, "status")
+        equal(case.call("exec", case.id(), "/probe", "signal", "9").rc, 137, "signal")
+        equal(case.call("exec", case.id(), "/none").rc, 127, "no program")
+        equal(case.call("exec", case.id(), "/proc").rc, 126, "no program at all")
+        equal(case.call("exec", "--cwd", "/none", case.id(), "/probe").rc, 255, "bryo's own")
+        case.delete()
+
+
+@test(*MODES)
+def signals_are_handed_on(mode):
+    with Case(mode) as case:
+        started(case)
+        child = case.start("exec", case.id(), "/probe", "trap", stdout=-1, stderr=-1)
+        equal(child.stdout.readline(), b"ready\n", "the payload")
+        child.send_signal(signal.SIGTERM)
+        result = proc.finish(child)
+        contains(result.out, "15", "what the payload got")
+        case.delete()
+
+
+@test(*MODES)
+def detached(mode):
+    """It lives on without bryo; the pid file has its pid."""
+    with Case(mode) as case:
+        started(case)
+        pid_file = os.path.join(case.xdg, "pid")
+        out = os.path.join(case.dir, "out")
+        with open(out, "wb") as file:
+            case.ok("exec", "-d", "--pid-file", pid_file, case.id(), "/probe", "sleep", "60",
+                    stdout=file, stderr=file)
+        with open(pid_file, encoding="ascii") as file:
+            pid = int(file.read())
+        with open("/proc/%d/cmdline" % pid, "rb") as file:
+            equal(file.read(), b"/probe\0sleep\x0060\0", "command line")
+        os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: pid not in proc.descendants(), what="its end")
+        case.delete()
+
+
+@test(*MODES)
+def the_process_dies_with_bryo(mode):
+    """In the foreground, as with run."""
+    with Case(mode) as case:
+        started(case)
+        child = case.start("exec", case.id(), "/probe", "sleep", "60", stdout=-1, stderr=-1)
+        wait_until(lambda: any("sleep" in words and case.id() not in words
+                               for words in command_lines(child.pid)), what="the payload")
+        child.kill()
+        proc.finish(child)
+        pid = case.state()["pid"]
+        wait_until(lambda: peers_of(pid) == [pid], what="its end")
+        case.delete()
+
+
+def command_lines(parent):
+    found = []
+    for pid, (_, ppid, _) in proc.table().items():
+        if ppid != parent:
+            continue
+        try:
+            with open("/proc/%d/cmdline" % pid, "rb") as file:
+                found.append(file.read().decode().split("\0"))
+        except OSError:
+            pass
+    return found
+
+
+@test(*MODES)
+def preserved_descriptors(mode):
+    with Case(mode) as case:
+        started(case)
+
+        def open_three():
+            os.dup2(os.open("/dev/null", os.O_RDONLY), 3)
+            os.set_inheritable(3, True)
+        for words, want in ((["--preserve-fds", "1"], "0\n1\n2\n3\n"), ([], "0\n1\n2\n")):
+            result = case.ok("exec", *words, case.id(), "/probe", "fds", preexec_fn=open_three,
+                             close_fds=False)
+            equal(result.out, want, "descriptors")
+        case.delete()
+
+
+# -- whom it lets in --
+
+@test(*MODES)
+def only_running_containers(mode):
+    with Case(mode) as case:
+        contains(case.fails("exec", case.id(), "/probe").last_error(), "does not exist", "missing")
+        case.create(["/probe", "exit", "0"])
+        contains(case.fails("exec", case.id(), "/probe").last_error(), "not running", "created")
+        case.ok("start", case.id())
+        case.wait_status("stopped")
+        contains(case.fails("exec", case.id(), "/probe").last_error(), "not running", "stopped")
+        case.delete()
+
+
+@test("root", "userns")
+def no_pivot(mode):
+    """The root of its mount namespace is the host's: nobody is let in there."""
+    with Case(mode) as case:
+        case.create(["/probe", "sleep", "60"], words=["--no-pivot"])
+        case.ok("start", case.id())
+        contains(case.fails("exec", case.id(), "/probe", "ls", "/").last_error(), "--no-pivot",
+                 "error")
+        case.delete()
+
+
+@test(*MODES)
+def forged_records(mode):
+    """F8: the pid of another process is not taken for the container's."""
+    need_bryo()
+    with Case(mode) as case:
+        started(case)
+        path = os.path.join(case.root, case.id(), "record")
+        with open(path, encoding="utf-8") as file:
+            record = json.load(file)
+        for pid in (os.getpid(), 1):
+            with open(path, "w", encoding="utf-8") as file:
+                json.dump(dict(record, pid=pid), file)
+            case.fails("exec", case.id(), "/probe", "exit", "0")
+        with open(path, "w", encoding="utf-8") as file:
+            json.dump(record, file)
+        case.ok("exec", case.id(), "/probe", "exit", "0")
+        case.delete()
+
+
+@test("root", "rootless")
+def working_directories_that_lead_out(mode):
+    """F3, CVE-2024-21626: descriptors and magic links as --cwd."""
+    with Case(mode) as case:
+        started(case)
+        for fd in list(range(3, 20)) + [250]:
+            for cwd in ("/proc/self/fd/%d" % fd, "/proc/1/cwd", "/proc/self/root"):
+                result = case.call("exec", "--cwd", cwd, case.id(), "/probe", "getcwd")
+                check(result.rc > 0 or result.out.strip().startswith("/"), "%s: %s", cwd, result)
+                check(result.rc > 0, "%s was entered: %s", cwd, result)
+        case.delete()
+
+
+# -- bad input: one line, nothing started, nothing left --
+
+BAD = (
+    (["--user", "root"], "--user"), (["--user", "1:wheel"], "--user"),
+    (["--user", "+1"], "--user"), (["--user", "-1"], "--user"), (["--user", " 1"], "--user"),
+    (["--user", "1:"], "--user"), (["--user", ":1"], "--user"), (["--user", "0x1"], "--user"),
+    (["--user", "4294967295"], "--user"), (["--user", "4294967296"], "--user"),
+    (["--user", "99999999999999999999"], "--user"), (["--user", ""], "--user"),
+    (["-g", "4294967295"], "--additional-gids"), (["-g", "x"], "--additional-gids"),
+    (["-e", "NOVALUE"], "--env"), (["-e", "=x"], "--env"),
+    (["--cwd", "relative"], "--cwd"), (["--cap", "CAP_NONE"], "--cap"),
+    (["--cgroup", "/nowhere"], "cgroup"), (["--no-such-option"], "--no-such-option"),
+    (["--console-socket", "/tmp/none"], "--console-socket"),
+    (["-d", "-t"], "--console-socket"),
+    (["--pid-file", "/none/pid"], "pid file"),
+    (["--preserve-fds", "9"], "--preserve-fds"),
+    (["--process", "/none"], "--process"),
+)
+
+
+@test("root", "rootless")
+def bad_options(mode):
+    with Case(mode) as case:
+        started(case)
+        before = sorted(os.listdir(os.path.join(case.root, case.id())))
+        for words, named in BAD:
+            result = case.fails("exec", *words, case.id(), "/probe", "echo", "it ran")
+            check("it ran" not in result.out, "%s: it ran", words)
+            equal(len(result.err.strip().splitlines()), 1, "lines of %s: %s" % (words, result.err))
+            contains(result.last_error(), named, "error of %s" % words)
+        equal(sorted(os.listdir(os.path.join(case.root, case.id()))), before, "state directory")
+        case.delete()
+
+
+BAD_PROCESSES = (
+    ("", "premature"), ("{", ""), ("[]", "expected object"), ('{"args":["/probe"]}', "/cwd"),
+    ('{"cwd":"/"}', "/args"), ('{"cwd":"/","args":[]}', "/args"),
+    ('{"cwd":"x","args":["/probe"]}', "/cwd"),
+    ('{"cwd":"/","args":["/probe"],"user":{"uid":4294967295,"gid":0}}', "/user/uid"),
+    ('{"cwd":"/","args":["/probe"],"cwd":"/"}', "/cwd"),
+    ('{"cwd":"/","args":["/probe"],"oomScoreAdj":1001}', "/oomScoreAdj"),
+    ('{"cwd":"/","args":["/probe"]} x', ""),
+)
+
+
+@test("root", "rootless")
+def bad_processes(mode):
+    with Case(mode) as case:
+        started(case)
+        path = os.path.join(case.dir, "process.json")
+        for text, named in BAD_PROCESSES:
+            write(path, text)
+            result = case.fails("exec", "--process", path, case.id())
+            equal(result.rc, 255, "status")
+            equal(len(result.err.strip().splitlines()), 1, "lines of %s" % result.err)
+            contains(result.last_error(), named if named != "premature" else "", text)
+        case.fails("exec", "--process", path, case.id(), "/probe")
+        case.delete()
+
+
+# -- what is left behind --
+
+@test("root", "rootless")
+def rows_that_fail(mode):
+    """Each row of exec's table fails: an error, no process, the container goes on."""
+    need_bryo()
+    with Case(mode, faults=True) as case:
+        case.linux["seccomp"] = seccomp()
+        started(case)
+        pid_file = os.path.join(case.xdg, "pid")
+        for row in exec_rows():
+            result = case.fails("exec", "--pid-file", pid_file, case.id(), "/probe", "exit", "0",
+                                env={"BRYO_FAIL": row})
+            contains(result.last_error(), "injected", "error of " + row)
+            check(not os.path.exists(pid_file), "%s: pid file left", row)
+            equal(case.call("exec", case.id(), "/probe", "exit", "3").rc, 3, "exec after " + row)
+        equal(case.state()["status"], "running", "status")
+        case.delete()
+
+
+def exec_rows():
+    """Those that are wanted without a terminal."""
+    return [row.name for row in rows(True, "--exec")
+            if row.name not in ("console", "terminal", "early-filter", "outlive")]
+
+
+@test("root", "rootless")
+def bryo_is_killed(mode):
+    """At every row: nobody is left in the container but its first process."""
+    need_bryo()
+    with Case(mode, faults=True) as case:
+        case.linux["seccomp"] = seccomp()
+        case.process["rlimits"] = [{"type": "RLIMIT_CORE", "soft": 0, "hard": 0}]
+        started(case)
+        pid = case.state()["pid"]
+        for row in exec_rows():
+            result = case.call("exec", "--pid-file", os.path.join(case.xdg, "pid"), case.id(),
+                               "/probe", "sleep", "10",
+                               env={"BRYO_KILL": row}, timeout=9)
+            check(result.rc != 0, "%s: %s", row, result)
+            wait_until(lambda r=row: peers_of(pid) == [pid], what="processes after " + row)
+        case.delete()
+
+
+def peers_of(pid):
+    namespace = os.stat("/proc/%d/ns/pid" % pid).st_ino
+    found = []
+    proc.descendants()
+    for name in os.listdir("/proc"):
+        try:
+            if name.isdigit() and os.stat("/proc/%s/ns/pid" % name).st_ino == namespace:
+                found.append(int(name))
+        except OSError:
+            pass
+    return found
+
+
+@test("root", "rootless")
+def in_the_shell(mode):
+    """What people do: a pipe through a container."""
+    need_busybox()
+    with Case(mode) as case:
+        started(case)
+        result = case.ok("exec", case.id(), "/bin/sh", "-c", "cat | tr a-z A-Z", stdin=b"piped\n")
+        equal(result.out, "PIPED\n", "output")
+        equal(case.state()["status"], "running", "status")
+        case.delete()
