@@ -130,6 +130,15 @@ static void cgroup_features(struct json *j)
 	json_close_object(j);
 }
 
+static void names(struct json *j, const char *key, const struct name *list)
+{
+	json_key(j, key);
+	json_open_array(j);
+	for (; list->name; list++)
+		json_str(j, list->name);
+	json_close_array(j);
+}
+
 static void linux_features(struct json *j)
 {
 	json_key(j, "linux");
@@ -145,6 +154,11 @@ static void linux_features(struct json *j)
 	enabled(j, "apparmor", false);
 	enabled(j, "selinux", false);
 	enabled(j, "intelRdt", false);
+	json_key(j, "memoryPolicy");
+	json_open_object(j);
+	names(j, "modes", spec_policy_modes);
+	names(j, "flags", spec_policy_flags);
+	json_close_object(j);
 	json_key(j, "mountExtensions");
 	json_open_object(j);
 	enabled(j, "idmap", true);

@@ -38,6 +38,15 @@ int row_limits_apply(struct box *b, struct err *err);
 bool row_has_cgroupns(const struct box *b);
 int row_cgroupns_apply(struct box *b, struct err *err);
 
+bool row_has_scheduler(const struct box *b);
+int row_scheduler_apply(struct box *b, struct err *err);
+bool row_has_io_priority(const struct box *b);
+int row_io_priority_apply(struct box *b, struct err *err);
+bool row_has_memory_policy(const struct box *b);
+int row_memory_policy_apply(struct box *b, struct err *err);
+bool row_has_personality(const struct box *b);
+int row_personality_apply(struct box *b, struct err *err);
+
 bool row_has_prestart(const struct box *b);
 int row_prestart_apply(struct box *b, struct err *err);
 bool row_has_create_runtime(const struct box *b);

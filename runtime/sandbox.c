@@ -445,6 +445,14 @@ static const struct step steps[] = {
 	/* Needs the maps written, and mounts that are still detached. */
 	{"idmapped-mounts", HOST, "/mounts", row_wants_idmapped_mounts, row_idmapped_mounts_apply,
 	 NULL, 0},
+	/*
+	 * By the host, which may have the privilege: root of a user namespace has none
+	 * here.  While the box has the caller's ids, so that an ordinary user may, too.
+	 */
+	{"scheduler", HOST, "/process/scheduler", row_has_scheduler, row_scheduler_apply, NULL,
+	 STEP_ENTERS},
+	{"io-priority", HOST, "/process/ioPriority", row_has_io_priority, row_io_priority_apply,
+	 NULL, STEP_ENTERS},
 	/* Reading /proc and writing a file: time that the box need not wait for. */
 	{"identify", HOST, "/annotations", NULL, row_identify_apply, NULL, STEP_BESIDE},
 	/* Likewise; an engine's profile takes as long as the mounts. */
@@ -505,6 +513,11 @@ static const struct step steps[] = {
 	 STEP_ENTERS},
 	{"user", BOX, "/process/user", has_process, user_apply, NULL, STEP_ENTERS},
 	{"umask", BOX, "/process/user/umask", has_process, umask_apply, NULL, STEP_ENTERS},
+	/* These two need no privilege, but a filter may forbid them. */
+	{"memory-policy", BOX, "/linux/memoryPolicy", row_has_memory_policy,
+	 row_memory_policy_apply, NULL, STEP_ENTERS},
+	{"personality", BOX, "/linux/personality", row_has_personality, row_personality_apply, NULL,
+	 STEP_ENTERS},
 	/* As the user, with the capabilities of the container's root still. */
 	{"cwd", BOX, "/process/cwd", has_process, cwd_apply, NULL, STEP_ENTERS},
 	/*

@@ -20,7 +20,7 @@
 
 #include "runtime/base/err.h"
 
-#define MAX_STEPS 64
+#define MAX_STEPS 96
 
 struct shared {
 	pid_t pid; /* of the box, as the host sees it */

@@ -120,7 +120,8 @@ static const struct field scheduler_fields[] = {
 	{F(spec_scheduler, period, K_U64), ANY_U64, .applied = LIKE_OWNER,
 	 .doc = "Deadline scheduling: nanoseconds of the period."},
 };
-static const struct object object_scheduler = OBJECT(spec_scheduler, scheduler_fields, NULL);
+static const struct object object_scheduler =
+	OBJECT(spec_scheduler, scheduler_fields, check_scheduler);
 
 static const struct field ioprio_fields[] = {
 	{F(spec_ioprio, class, K_ENUM), .required = true, .names = ioprio_classes,
@@ -135,7 +136,7 @@ static const struct field affinity_fields[] = {
 	 .doc = "CPUs of the runtime while it enters the container."},
 	{F(spec_affinity, final, K_STR), .applied = LIKE_OWNER, .doc = "CPUs of the process."},
 };
-static const struct object object_affinity = OBJECT(spec_affinity, affinity_fields, NULL);
+static const struct object object_affinity = OBJECT(spec_affinity, affinity_fields, check_affinity);
 
 static const struct field process_fields[] = {
 	{F(spec_process, terminal, K_BOOL), BY("terminal"),
@@ -163,9 +164,9 @@ static const struct field process_fields[] = {
 	{F(spec_process, oomScoreAdj, K_OPT_I64), RANGE(-1000, 1000), BY("oom-score"),
 	 .zero_asks = true,
 	 .doc = "How eagerly the kernel ends it when memory is short.  Unchanged when absent."},
-	{F(spec_process, scheduler, K_PTR), .object = &object_scheduler,
+	{F(spec_process, scheduler, K_PTR), .object = &object_scheduler, BY("scheduler"),
 	 .doc = "CPU scheduling of the process."},
-	{F(spec_process, ioPriority, K_PTR), .object = &object_ioprio,
+	{F(spec_process, ioPriority, K_PTR), .object = &object_ioprio, BY("io-priority"),
 	 .doc = "I/O scheduling of the process."},
 	{F(spec_process, execCPUAffinity, K_PTR), .object = &object_affinity, .applied = EXEC_ONLY,
 	 .doc = "CPUs of processes that enter the container later."},

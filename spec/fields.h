@@ -108,8 +108,8 @@ extern const struct object object_idmap, object_seccomp, object_device, object_h
 /* Is the member of that name among those of `present`? */
 bool object_has(const struct object *o, uint64_t present, const char *name);
 
-/* The SCMP_ARCH_* of the specification. */
-extern const struct name spec_architectures[];
+/* The SCMP_ARCH_*, MPOL_* and MPOL_F_* of the specification. */
+extern const struct name spec_architectures[], spec_policy_modes[], spec_policy_flags[];
 
 /* Does the member hold anything?  A required one always does. */
 bool field_is_set(const struct field *f, const void *obj);
@@ -141,7 +141,7 @@ struct field_visit {
 typedef void field_visitor(const struct field_visit *v, void *data);
 void fields_visit(const struct object *top, field_visitor *visit, void *data);
 
-/* Rules of one object each, in load.c and rules_linux.c. */
+/* Rules of one object each, in load.c, rules_linux.c and rules_process.c. */
 int check_spec(void *obj, uint64_t present, struct err *err);
 int check_process(void *obj, uint64_t present, struct err *err);
 int check_rlimit(void *obj, uint64_t present, struct err *err);
@@ -154,6 +154,10 @@ int check_devrule(void *obj, uint64_t present, struct err *err);
 int check_hugepage(void *obj, uint64_t present, struct err *err);
 int check_syscall(void *obj, uint64_t present, struct err *err);
 int check_seccomp(void *obj, uint64_t present, struct err *err);
+int check_affinity(void *obj, uint64_t present, struct err *err);
+int check_scheduler(void *obj, uint64_t present, struct err *err);
+int check_personality(void *obj, uint64_t present, struct err *err);
+int check_mempolicy(void *obj, uint64_t present, struct err *err);
 
 /* Table notation; used by fields*.c only. */
 #define F(type, member, kind_) F_AS(type, member, #member, kind_)

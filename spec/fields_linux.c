@@ -73,17 +73,17 @@ static const struct name filter_flags[] = {
 static const struct name personalities[] = {{"LINUX", 0}, {"LINUX32", 1}, {0}};
 
 /* The last two are younger than the headers of some distributions. */
-static const struct name policy_modes[] = {
+const struct name spec_policy_modes[] = {
 	{"MPOL_DEFAULT", MPOL_DEFAULT},       {"MPOL_BIND", MPOL_BIND},
 	{"MPOL_INTERLEAVE", MPOL_INTERLEAVE}, {"MPOL_PREFERRED", MPOL_PREFERRED},
 	{"MPOL_LOCAL", MPOL_LOCAL},           {"MPOL_PREFERRED_MANY", 5},
 	{"MPOL_WEIGHTED_INTERLEAVE", 6},      {0},
 };
 
-static const struct name policy_flags[] = {
-	{"MPOL_F_NUMA_BALANCING", 1 << 13},
-	{"MPOL_F_RELATIVE_NODES", 1 << 14},
-	{"MPOL_F_STATIC_NODES", 1 << 15},
+const struct name spec_policy_flags[] = {
+	{"MPOL_F_NUMA_BALANCING", SPEC_MPOL_BALANCING},
+	{"MPOL_F_RELATIVE_NODES", SPEC_MPOL_RELATIVE},
+	{"MPOL_F_STATIC_NODES", SPEC_MPOL_STATIC},
 	{0},
 };
 
@@ -175,16 +175,18 @@ static const struct field personality_fields[] = {
 	{F(spec_personality, flags, K_STRS), .applied = LIKE_OWNER,
 	 .doc = "The specification names none."},
 };
-static const struct object object_personality = OBJECT(spec_personality, personality_fields, NULL);
+static const struct object object_personality =
+	OBJECT(spec_personality, personality_fields, check_personality);
 
 static const struct field mempolicy_fields[] = {
-	{F(spec_mempolicy, mode, K_ENUM), .required = true, .names = policy_modes,
+	{F(spec_mempolicy, mode, K_ENUM), .required = true, .names = spec_policy_modes,
 	 .applied = LIKE_OWNER, .doc = "MPOL_* of set_mempolicy(2)."},
 	{F(spec_mempolicy, nodes, K_STR), .applied = LIKE_OWNER, .doc = "Nodes, like 0-3,7."},
-	{F(spec_mempolicy, flags, K_FLAGS), .names = policy_flags, .applied = LIKE_OWNER,
+	{F(spec_mempolicy, flags, K_FLAGS), .names = spec_policy_flags, .applied = LIKE_OWNER,
 	 .doc = "MPOL_F_* of set_mempolicy(2)."},
 };
-static const struct object object_mempolicy = OBJECT(spec_mempolicy, mempolicy_fields, NULL);
+static const struct object object_mempolicy =
+	OBJECT(spec_mempolicy, mempolicy_fields, check_mempolicy);
 
 static const struct field rdt_fields[] = {
 	{F(spec_rdt, closID, K_STR), .applied = LIKE_OWNER, .doc = "Class of service."},
@@ -220,9 +222,9 @@ static const struct field linux_fields[] = {
 	 .doc = "Limits of the cgroup."},
 	{F(spec_linux, intelRdt, K_PTR), .object = &object_rdt,
 	 .doc = "Resource director: cache and bandwidth classes."},
-	{F(spec_linux, memoryPolicy, K_PTR), .object = &object_mempolicy,
+	{F(spec_linux, memoryPolicy, K_PTR), .object = &object_mempolicy, BY("memory-policy"),
 	 .doc = "NUMA memory policy."},
-	{F(spec_linux, personality, K_PTR), .object = &object_personality,
+	{F(spec_linux, personality, K_PTR), .object = &object_personality, BY("personality"),
 	 .doc = "Execution domain."},
 	{F(spec_linux, sysctl, K_MAP), BY("sysctl"),
 	 .doc = "Kernel parameters that belong to a namespace of the container's own."},

@@ -220,10 +220,13 @@ struct spec_personality {
 	struct strs flags;
 };
 
+/* MPOL_F_* of set_mempolicy(2), which the headers hide from user space or are too old for. */
+enum { SPEC_MPOL_BALANCING = 1 << 13, SPEC_MPOL_RELATIVE = 1 << 14, SPEC_MPOL_STATIC = 1 << 15 };
+
 struct spec_mempolicy {
 	int mode; /* MPOL_* */
 	char *nodes;
-	uint64_t flags; /* MPOL_F_* */
+	uint64_t flags; /* SPEC_MPOL_* */
 };
 
 struct spec_rdt {
@@ -362,6 +365,19 @@ int spec_parse_process(const char *text, size_t len, struct arena *a,
 /* As spec_parse(), for the resources of `update`; pointers begin below them. */
 int spec_parse_resources(const char *text, size_t len, struct arena *a,
 			 struct spec_resources **ret_resources, struct err *err);
+
+/*
+ * CPUs or memory nodes as a set; n is the highest plus one.  Blanks are allowed,
+ * as the schema does.  -1: it is no list like "0-3,7", or beyond any machine.
+ */
+enum { SPEC_SET_BITS = 8192, SPEC_WORD_BITS = 8 * sizeof(unsigned long) };
+
+struct spec_set {
+	size_t n;
+	unsigned long bits[SPEC_SET_BITS / SPEC_WORD_BITS];
+};
+
+int spec_list_parse(const char *s, struct spec_set *ret);
 
 /*
  * Refuse what is known to the parser and applied by no row yet: -1 with the

@@ -8,6 +8,7 @@ the property; test_guard.py takes that row out and expects the check to fail.
 import stat
 
 from lib import bundle
+from lib.case import need_bryo
 from lib.check import check, contains, equal, test
 from lib.host import namespaces
 from lib.users import MODES
@@ -467,6 +468,36 @@ def only_stdio_is_open(view):
 def oom_score_is_asked(view):
     """Row oom-score."""
     equal(int(view.report["oom_score_adj"]), view.process["oomScoreAdj"], "oom_score_adj")
+
+
+@guards("scheduler")
+def scheduler_is_asked(view):
+    """Row scheduler."""
+    need_bryo()
+    asked, got = view.process["scheduler"], view.report["scheduler"]
+    equal((got["policy"], got["nice"]), (3, asked["nice"]), "SCHED_BATCH and nice value")
+
+
+@guards("io-priority")
+def io_priority_is_asked(view):
+    """Row io-priority: class and level as in ioprio_get(2)."""
+    need_bryo()
+    equal(view.report["ioprio"], 2 << 13 | view.process["ioPriority"]["priority"], "ioprio")
+
+
+@guards("memory-policy")
+def memory_policy_is_asked(view):
+    """Row memory-policy: MPOL_BIND with MPOL_F_STATIC_NODES."""
+    need_bryo()
+    equal(view.report["mempolicy"], 2 | 1 << 15, "mode and flags")
+    equal(view.report["mempolicy_nodes"], "%016x" % 1, "nodes")
+
+
+@guards("personality")
+def personality_is_asked(view):
+    """Row personality."""
+    need_bryo()
+    equal(view.report["personality"], 8, "PER_LINUX32")
 
 
 @guards("exec", "payload")

@@ -109,6 +109,15 @@ def _mounts(case):
              "options": ["nosuid", "noexec", "nodev", "relatime", "ro"]})
 
 
+def _task(case):
+    """How the kernel treats the process; the peers here are too old for some."""
+    case.process["scheduler"] = {"policy": "SCHED_BATCH", "nice": 5}
+    case.process["ioPriority"] = {"class": "IOPRIO_CLASS_BE", "priority": 6}
+    case.linux["memoryPolicy"] = {"mode": "MPOL_BIND", "nodes": "0",
+                                  "flags": ["MPOL_F_STATIC_NODES"]}
+    case.linux["personality"] = {"domain": "LINUX32"}
+
+
 def rich(case):
     """A config in which every row of the step table has something to do."""
     _process(case)
@@ -116,6 +125,8 @@ def rich(case):
     case.config["root"]["readonly"] = True
     case.config["hostname"] = "box-name"
     case.config["domainname"] = "box.domain"
+    if kind() == "bryo":
+        _task(case)
     linux = case.linux
     linux["rootfsPropagation"] = "private"
     linux["sysctl"] = {"net.ipv4.ip_unprivileged_port_start": "77"}

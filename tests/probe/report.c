@@ -252,6 +252,41 @@ static void report_cwd(void)
 	out_link("exe", "/proc/self/exe");
 }
 
+/* How the kernel treats it: scheduling, CPUs, memory nodes. */
+static void report_task(void)
+{
+	struct {
+		uint32_t size, policy;
+		uint64_t flags;
+		int32_t nice;
+		uint32_t priority;
+		uint64_t runtime, deadline, period;
+		uint32_t util_min, util_max;
+	} attr = {0};
+	unsigned long nodes[16] = {0}, cpus[16] = {0};
+	int mode = -1;
+
+	out_open("scheduler", '{');
+	if (syscall(SYS_sched_getattr, 0, &attr, sizeof(attr), 0) == 0) {
+		out_uint("policy", attr.policy);
+		out_uint("flags", attr.flags);
+		out_int("nice", attr.nice);
+		out_uint("priority", attr.priority);
+		out_uint("runtime", attr.runtime);
+		out_uint("deadline", attr.deadline);
+		out_uint("period", attr.period);
+	}
+	out_close('}');
+	out_int("ioprio", syscall(SYS_ioprio_get, 1, 0));
+	if (syscall(SYS_get_mempolicy, &mode, nodes, 8 * sizeof(nodes), NULL, 0) < 0)
+		mode = -errno;
+	out_int("mempolicy", mode);
+	out_hex("mempolicy_nodes", nodes[0]);
+	if (syscall(SYS_sched_getaffinity, 0, sizeof(cpus), cpus) < 0)
+		cpus[0] = 0;
+	out_hex("cpus", cpus[0]);
+}
+
 void report_process(int argc, char **argv, char **envp)
 {
 	mode_t mask = umask(0);
@@ -271,6 +306,7 @@ void report_process(int argc, char **argv, char **envp)
 	prctl(PR_GET_PDEATHSIG, &death, 0, 0, 0);
 	out_int("pdeathsig", death);
 	out_int("personality", personality(0xffffffff));
+	report_task();
 	out_int("nice", getpriority(PRIO_PROCESS, 0));
 	out_int("subreaper", prctl(PR_GET_CHILD_SUBREAPER, &death, 0, 0, 0) == 0 ? death : -1);
 	out_clock("clock_monotonic", CLOCK_MONOTONIC);

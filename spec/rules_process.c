@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Rules about CPUs, memory nodes and scheduling that the tables cannot say. */
+#include <ctype.h>
+#include <errno.h>
+#include <linux/mempolicy.h>
+#include <linux/sched.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "spec/fields.h"
+#include "spec/spec.h"
+
+static const char *skip_blanks(const char *s)
+{
+	return s + strspn(s, " ");
+}
+
+/* A number below `bits`; the text behind it, or NULL. */
+static const char *list_number(const char *s, size_t bits, size_t *ret)
+{
+	char *end;
+
+	s = skip_blanks(s);
+	if (!isdigit((unsigned char)*s))
+		return NULL;
+	errno = 0;
+	*ret = strtoul(s, &end, 10);
+	return errno || *ret >= bits ? NULL : skip_blanks(end);
+}
+
+int spec_list_parse(const char *s, struct spec_set *ret)
+{
+	*ret = (struct spec_set){.n = 0};
+	for (;; s++) {
+		size_t first = 0, last;
+
+		s = list_number(s, SPEC_SET_BITS, &first);
+		last = first;
+		if (s && *s == '-')
+			s = list_number(s + 1, SPEC_SET_BITS, &last);
+		if (!s || last < first || (*s && *s != ','))
+			return -1;
+		for (size_t i = first; i <= last; i++)
+			ret->bits[i / SPEC_WORD_BITS] |= 1UL << i % SPEC_WORD_BITS;
+		if (last >= ret->n)
+			ret->n = last + 1;
+		if (!*s)
+			return 0;
+	}
+}
+
+static int check_list(const char *s, const char *ptr, struct err *err)
+{
+	struct spec_set set;
+
+	if (!s || spec_list_parse(s, &set) == 0)
+		return 0;
+	return err_at(err, ptr, 0, "\"%.64s\" is not a list like 0-3,7", s);
+}
+
+/* In process.json they are looked at, too: exec(1) uses them. */
+int check_affinity(void *obj, uint64_t present, struct err *err)
+{
+	const struct spec_affinity *a = obj;
+
+	(void)present;
+	if (check_list(a->initial, "/initial", err))
+		return -1;
+	return check_list(a->final, "/final", err);
+}
+
+static bool is_realtime(int policy)
+{
+	return policy == SCHED_FIFO || policy == SCHED_RR;
+}
+
+/* The kernel would say EINVAL for all of it, or ignore it. */
+int check_scheduler(void *obj, uint64_t present, struct err *err)
+{
+	const struct spec_scheduler *s = obj;
+	bool keeps = s->flags & (SCHED_FLAG_KEEP_POLICY | SCHED_FLAG_KEEP_PARAMS);
+
+	(void)present;
+	if (keeps)
+		return 0;
+	if (is_realtime(s->policy) && !s->priority)
+		return err_at(err, "/priority", 0, "a real-time policy needs one in 1..99");
+	if (!is_realtime(s->policy) && s->priority)
+		return err_at(err, "/priority", 0, "is for SCHED_FIFO and SCHED_RR");
+	if (s->policy != SCHED_DEADLINE && (s->runtime || s->deadline || s->period))
+		return err_at(err,
+			      s->runtime    ? "/runtime"
+			      : s->deadline ? "/deadline"
+					    : "/period",
+			      0, "is for SCHED_DEADLINE");
+	return 0;
+}
+
+int check_personality(void *obj, uint64_t present, struct err *err)
+{
+	const struct spec_personality *p = obj;
+
+	(void)present;
+	if (!p->flags.n)
+		return 0;
+	return err_at(err, "/flags/0", 0, "unknown value \"%.64s\": there are none yet",
+		      p->flags.v[0]);
+}
+
+static bool needs_nodes(int mode)
+{
+	return mode != MPOL_DEFAULT && mode != MPOL_LOCAL && mode != MPOL_PREFERRED;
+}
+
+int check_mempolicy(void *obj, uint64_t present, struct err *err)
+{
+	const struct spec_mempolicy *m = obj;
+	const uint64_t both = SPEC_MPOL_STATIC | SPEC_MPOL_RELATIVE;
+
+	(void)present;
+	if (needs_nodes(m->mode) && !m->nodes)
+		return err_at(err, "/nodes", 0, "required by the mode, and missing");
+	if ((m->mode == MPOL_DEFAULT || m->mode == MPOL_LOCAL) && m->nodes)
+		return err_at(err, "/nodes", 0, "the mode has none");
+	if ((m->flags & both) == both)
+		return err_at(err, "/flags", 0,
+			      "MPOL_F_STATIC_NODES and MPOL_F_RELATIVE_NODES exclude each other");
+	return check_list(m->nodes, "/nodes", err);
+}
