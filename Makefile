@@ -60,7 +60,7 @@ $(B)/bryo-test: $(FAULTS)
 	$(CC) $(CFLAGS) $(LDFLAGS) $(LINK) -o $@ $(FAULTS) $(LIBS)
 
 # The program between bryo and the payload: see runtime/stub/stub.c.
-$(B)/stub.elf: runtime/stub/stub.c runtime/stub/stub.h runtime/stub/stub.ld
+$(B)/stub.elf: runtime/stub/stub.c runtime/stub/stub.h runtime/stub/handover.h runtime/stub/stub.ld
 	@mkdir -p $(@D)
 	$(CC) -std=gnu17 -D_GNU_SOURCE -iquote . $(WARN) -Os -ffreestanding -fno-stack-protector \
 		-fno-pic -no-pie -fno-asynchronous-unwind-tables -fcf-protection=none -nostdlib -static \

@@ -12,6 +12,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "runtime/agent.h"
+#include "runtime/base/fd.h"
 #include "runtime/base/log.h"
 #include "runtime/payload.h"
 #include "runtime/shared.h"
@@ -40,6 +42,25 @@ int baton_send(int chan, enum baton what)
 	return n == 1 ? 0 : -1;
 }
 
+int baton_send_fd(int chan, enum baton what, int fd)
+{
+	char c = (char)what;
+	union {
+		struct cmsghdr head;
+		char space[CMSG_SPACE(sizeof(int))];
+	} control = {.head = {.cmsg_len = CMSG_LEN(sizeof(int)),
+			      .cmsg_level = SOL_SOCKET,
+			      .cmsg_type = SCM_RIGHTS}};
+	struct iovec part = {.iov_base = &c, .iov_len = 1};
+	struct msghdr m = {.msg_iov = &part,
+			   .msg_iovlen = 1,
+			   .msg_control = &control,
+			   .msg_controllen = sizeof(control)};
+
+	memcpy(CMSG_DATA(&control.head), &fd, sizeof(fd));
+	return sendmsg(chan, &m, MSG_NOSIGNAL) == 1 ? 0 : -1;
+}
+
 void baton_warn(void *box, const char *fmt, ...)
 {
 	const struct box *b = box;
@@ -55,14 +76,31 @@ void baton_warn(void *box, const char *fmt, ...)
 	(void)!send(b->chan, &m, 1 + (size_t)n, MSG_NOSIGNAL);
 }
 
-/* The next message; 0 is end-of-file. */
-static ssize_t receive(int chan, struct message *m)
+/* The descriptor that came along, or -1; there is room for one. */
+static int descriptor_of(struct msghdr *h)
 {
+	struct cmsghdr *c = CMSG_FIRSTHDR(h);
+	int fd = -1;
+
+	if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS &&
+	    c->cmsg_len == CMSG_LEN(sizeof(fd)))
+		memcpy(&fd, CMSG_DATA(c), sizeof(fd));
+	return fd;
+}
+
+/* The next message; 0 is end-of-file.  A descriptor with it is the caller's. */
+static ssize_t receive(int chan, struct message *m, int *ret_fd)
+{
+	char control[CMSG_SPACE(sizeof(int))] __attribute__((aligned(8)));
+	struct iovec part = {.iov_base = m, .iov_len = sizeof(*m) - 1};
+	struct msghdr h = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = control};
 	ssize_t n;
 
-	do
-		n = recv(chan, m, sizeof(*m) - 1, 0);
-	while (n < 0 && errno == EINTR);
+	do {
+		h.msg_controllen = sizeof(control);
+		n = recvmsg(chan, &h, MSG_CMSG_CLOEXEC);
+	} while (n < 0 && errno == EINTR);
+	*ret_fd = n > 0 ? descriptor_of(&h) : -1;
 	if (n < 0 && errno == ECONNRESET)
 		n = 0;
 	if (n > 0)
@@ -72,9 +110,10 @@ static ssize_t receive(int chan, struct message *m)
 
 void baton_await_host(struct box *b)
 {
+	auto_close int fd = -1;
 	struct message m;
 
-	if (receive(b->chan, &m) <= 0 || m.what != BATON)
+	if (receive(b->chan, &m, &fd) <= 0 || m.what != BATON)
 		_exit(EXIT_BRYO);
 }
 
@@ -131,12 +170,16 @@ int baton_await_box(struct box *b, enum baton what, struct err *err)
 	struct message m;
 
 	for (;;) {
+		auto_close int fd = -1;
+
 		if (wait_readable(b, err) < 0)
 			return -1;
-		if (receive(b->chan, &m) <= 0 || m.what == BATON_ERROR)
+		if (receive(b->chan, &m, &fd) <= 0 || m.what == BATON_ERROR)
 			return box_failed(b, err);
 		if (m.what == (char)what)
 			return 0;
+		if (fd >= 0 && agent_serve(b, (enum baton)m.what, fd, err) < 0)
+			return -1;
 		if (m.what == BATON_WARNING)
 			log_warn("%s", m.text);
 	}
@@ -157,8 +200,15 @@ int baton_await_exec(struct box *b, struct err *err)
 {
 	struct message m;
 
-	while (receive(b->chan, &m) > 0)
+	for (;;) {
+		auto_close int fd = -1;
+
+		if (receive(b->chan, &m, &fd) <= 0)
+			break;
 		if (m.what == STUB_FILTER || m.what == STUB_EXEC)
 			return stub_failed(b, &m, err);
+		if (fd >= 0 && agent_serve(b, (enum baton)m.what, fd, err) < 0)
+			return -1;
+	}
 	return b->shared->failed ? box_failed(b, err) : 0;
 }

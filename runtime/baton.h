@@ -12,13 +12,24 @@
 
 #include "runtime/box.h"
 
-enum baton { BATON = 'B', BATON_READY = 'R', BATON_ERROR = 'E', BATON_WARNING = 'W' };
+enum baton {
+	BATON = 'B',
+	BATON_READY = 'R',
+	BATON_ERROR = 'E',
+	BATON_WARNING = 'W',
+	/* These two with a descriptor: see agent.h. */
+	BATON_PAGE = 'P',
+	BATON_LISTENER = 'L'
+};
 
 /* A connected pair; -1 and err. */
 int baton_pair(int ret_fds[2], struct err *err);
 
 /* -1 when the peer is gone. */
 int baton_send(int chan, enum baton what);
+
+/* The same with a descriptor; -1 and errno. */
+int baton_send_fd(int chan, enum baton what, int fd);
 
 /* A warning of the box's, for the host to print. */
 void baton_warn(void *box, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
@@ -28,7 +39,7 @@ void baton_await_host(struct box *b);
 
 /*
  * Host: wait until the box hands over the baton or says READY.  Prints its
- * warnings.  -1: the box failed or died, or a signal asked us to stop.
+ * warnings, and serves its listener.  -1: the box failed or died, or a signal asked us to stop.
  */
 int baton_await_box(struct box *b, enum baton what, struct err *err);
 

@@ -75,6 +75,12 @@ struct box {
 	int console;              /* where the master of the terminal is sent, or -1 */
 	int terminal;             /* where it arrives, in the foreground, or -1 */
 	struct spec_console size; /* of the caller's terminal, in the foreground; 0: none */
+	/* Who decides about calls with SCMP_ACT_NOTIFY; see agent.h. */
+	struct {
+		const char *path, *metadata; /* path NULL: nobody is needed */
+		int page;                    /* in the box; or -1 */
+		struct handover *await;      /* in the host: a listener will come for this one */
+	} agent;
 };
 
 #endif

@@ -90,6 +90,8 @@ static int restore_box(const struct found *f, struct box *b, struct spec *s, str
 	if (!b->shared)
 		return -1;
 	b->ns.pid = (pid_t)f->record.pid;
+	b->agent.path = f->record.listenerPath;
+	b->agent.metadata = f->record.listenerMetadata;
 	b->chan = listener_call(f->dir);
 	if (b->chan < 0)
 		return err_set(err, errno, "call the container");

@@ -106,6 +106,17 @@ static int plan_cgroup(struct box *b, struct err *err)
 	return cgroup_plan(&b->cgroup, &wish, b->arena, err);
 }
 
+static void plan_agent(struct box *b)
+{
+	const struct spec_seccomp *s = b->spec->linux_->seccomp;
+
+	b->agent.page = -1;
+	if (!s || !spec_seccomp_notifies(s))
+		return;
+	b->agent.path = s->listenerPath;
+	b->agent.metadata = s->listenerMetadata;
+}
+
 static int begin(struct box *b, struct err *err)
 {
 	mode_t mask = umask(0);
@@ -142,6 +153,7 @@ int box_prepare(struct box *b, struct err *err)
 	if (nsset_plan(&b->ns, b->spec, b->may_add_userns, b->arena, err) < 0)
 		return -1;
 	tell_added_userns(&b->ns);
+	plan_agent(b);
 	if (spec_check_supported(b->spec, err) < 0 || plan_cgroup(b, err) < 0 ||
 	    mountset_plan(&b->mounts, b->spec, &b->ns, b->arena, err) < 0 ||
 	    sysctl_check(&b->spec->linux_->sysctl, &b->ns, err) < 0)
@@ -183,6 +195,7 @@ int box_prepare_exec(struct box *b, int dir, const struct exec_options *o, char 
 	if (exec_process(o, command, s->process, b->arena, &p, err) < 0)
 		return -1;
 	s->process = p;
+	plan_agent(b);
 	if (check_terminal(b, err) < 0)
 		return -1;
 	return payload_env(&p->env, b->arena, &b->env, err);

@@ -37,6 +37,8 @@ static const struct field record_fields[] = {
 	{F(record, ownPidNamespace, K_BOOL)},
 	{F(record, hasProcess, K_BOOL)},
 	{F(record, noPivot, K_BOOL)},
+	{F(record, listenerPath, K_STR)},
+	{F(record, listenerMetadata, K_STR)},
 	{F(record, annotations, K_MAP)},
 	{F(record, hooks, K_PTR), .object = &object_hook_sets},
 };
@@ -99,6 +101,8 @@ int record_of(const struct box *b, struct record *ret, struct err *err)
 		.ownPidNamespace = b->ns.create & nsset_clone_flags[NS_PID],
 		.hasProcess = b->spec->process,
 		.noPivot = b->opt.no_pivot,
+		.listenerPath = (char *)b->agent.path,
+		.listenerMetadata = (char *)b->agent.metadata,
 		.annotations = b->spec->annotations,
 		.hooks = b->spec->hooks,
 	};

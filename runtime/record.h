@@ -23,6 +23,7 @@ struct record {
 	bool isPublished;     /* not in the file: under which name it was found */
 	bool hasProcess;      /* the configuration had /process: it can be started */
 	bool noPivot;         /* its mount namespace still has the host's root */
+	char *listenerPath, *listenerMetadata; /* of an agent whom `start` has to tell */
 	struct pairs annotations;
 	struct spec_hook_sets *hooks; /* poststart and poststop */
 };

@@ -15,6 +15,7 @@
 #include "ns/cred.h"
 #include "ns/terminal.h"
 #include "runtime/base/fd.h"
+#include "runtime/agent.h"
 #include "runtime/baton.h"
 #include "runtime/console.h"
 #include "runtime/listener.h"
@@ -260,19 +261,21 @@ static bool has_late_filter(const struct box *b)
 static int filter_apply(struct box *b, struct err *err)
 {
 	struct filter f = {.insns = b->shared->filter};
+	int ignored;
 
 	shared_await_filter(b->shared, b->chan);
 	f.n = b->shared->filter_len;
 	f.flags = b->shared->filter_flags;
-	return filter_install(&f, err);
+	if (agent_is_needed(b))
+		return agent_install(b, &f, err);
+	return filter_install(&f, &ignored, err);
 }
 
 /* Decided here, installed by the stub as its last act. */
 static int late_filter_apply(struct box *b, struct err *err)
 {
-	(void)err;
 	b->late_filter = true;
-	return 0;
+	return agent_is_needed(b) ? agent_page_make(b, err) : 0;
 }
 
 /* An early filter may forbid to execute a memory file: see selfexe.h. */
@@ -403,7 +406,7 @@ static int ready_apply(struct box *b, struct err *err)
 		return err_set(err, errno, "prctl(PR_SET_PDEATHSIG)");
 	if (baton_send(b->chan, BATON_READY) < 0)
 		_exit(EXIT_BRYO); /* nobody is left who could want the payload */
-	return 0;
+	return b->late_filter && agent_is_needed(b) ? agent_announce(b, err) : 0;
 }
 
 static int exec_apply(struct box *b, struct err *err)
@@ -412,7 +415,7 @@ static int exec_apply(struct box *b, struct err *err)
 
 	if (b->stub < 0)
 		return payload_exec(b->payload, args, b->env, err);
-	stub_exec(b->stub, b->chan, b->payload, args->v, b->env);
+	stub_exec(b->stub, b->chan, b->agent.page, b->payload, args->v, b->env);
 	return err_set(err, errno, "execute the program that starts the payload");
 }
 

@@ -178,8 +178,6 @@ static int check_action(int action, const struct opt_u64 *data, const char *acti
 
 	if (action < 0 || (size_t)action >= sizeof(actions) / sizeof(*actions))
 		return err_at(err, action_ptr, EINVAL, "unknown seccomp action");
-	if (action == ACT_NOTIFY)
-		return err_at(err, action_ptr, 0, "SCMP_ACT_NOTIFY is not supported yet");
 	if (data->set && !has_data(action))
 		return err_at(err, data_ptr, 0, "this action takes no errno");
 	if (data->set && data->v > max)
@@ -233,13 +231,31 @@ static int check_seccomp(const struct spec_seccomp *s, struct err *err)
 	return 0;
 }
 
+/* Linux 5.19. */
+#ifndef SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV
+#define SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV (1UL << 5)
+#endif
+
 /*
- * WAIT_KILLABLE_RECV is about notifications: without a listener it changes
- * nothing, and the kernel refuses it, so it is left out.
+ * With a listener the kernel wants TSYNC's failures as an error number, since
+ * the result is the listener.  WAIT_KILLABLE_RECV is about notifications: without
+ * one it changes nothing, and the kernel refuses it, so it is left out.
  */
-static unsigned int kernel_flags(uint64_t flags)
+static unsigned int listener_flags(uint64_t flags)
 {
-	unsigned int f = 0;
+	unsigned int f = SECCOMP_FILTER_FLAG_NEW_LISTENER;
+
+	if (flags & SPEC_TSYNC)
+		f |= SECCOMP_FILTER_FLAG_TSYNC_ESRCH;
+	if (flags & SPEC_WAIT_KILLABLE)
+		f |= SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;
+	return f;
+}
+
+static unsigned int kernel_flags(const struct spec_seccomp *s)
+{
+	uint64_t flags = s->flags;
+	unsigned int f = spec_seccomp_notifies(s) ? listener_flags(flags) : 0;
 
 	if (flags & SPEC_TSYNC)
 		f |= SECCOMP_FILTER_FLAG_TSYNC;
@@ -536,7 +552,7 @@ static int compile(struct compiler *c, struct err *err)
 
 int filter_compile(const struct spec_seccomp *s, struct filter *ret, struct err *err)
 {
-	struct filter f = {.flags = kernel_flags(s->flags)};
+	struct filter f = {.flags = kernel_flags(s)};
 	struct compiler c = {.s = s, .f = &f};
 	int r = compile(&c, err);
 

@@ -40,8 +40,12 @@ struct filter {
  */
 int filter_compile(const struct spec_seccomp *s, struct filter *ret, struct err *err);
 
-/* Install on the calling thread; seccomp(2).  Needs no_new_privs or CAP_SYS_ADMIN. */
-int filter_install(const struct filter *f, struct err *err);
+/*
+ * Install on the calling thread; seccomp(2).  Needs no_new_privs or CAP_SYS_ADMIN.
+ * *ret_listener is the close-on-exec descriptor of who answers for
+ * SCMP_ACT_NOTIFY, or -1 when no call is left to anybody.
+ */
+int filter_install(const struct filter *f, int *ret_listener, struct err *err);
 
 /* Does this libseccomp know SCMP_ARCH_...? */
 bool filter_has_architecture(const char *name);

@@ -177,7 +177,7 @@ int check_syscall(void *obj, uint64_t present, struct err *err)
 	return check_errno(s->action, &s->errnoRet, "/errnoRet", err);
 }
 
-static bool notifies(const struct spec_seccomp *s)
+bool spec_seccomp_notifies(const struct spec_seccomp *s)
 {
 	if (s->defaultAction == ACT_NOTIFY)
 		return true;
@@ -194,7 +194,7 @@ int check_seccomp(void *obj, uint64_t present, struct err *err)
 
 	(void)present;
 	/* Without an agent such a call would fail with ENOSYS, not be judged. */
-	if (!s->listenerPath && notifies(s))
+	if (!s->listenerPath && spec_seccomp_notifies(s))
 		return err_at(err, "/listenerPath", 0, "required by SCMP_ACT_NOTIFY, and missing");
 	if (!s->listenerPath && s->listenerMetadata)
 		return err_at(err, "/listenerMetadata", 0, "needs listenerPath");

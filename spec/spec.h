@@ -341,6 +341,9 @@ struct spec {
 	struct spec_linux *linux_; /* "linux" is a macro in gnu C */
 };
 
+/* Does it leave any call to an agent? */
+bool spec_seccomp_notifies(const struct spec_seccomp *s);
+
 /* The version of the specification that is followed, and written. */
 #define SPEC_VERSION "1.3.0"
 enum { SPEC_VERSION_MAJOR = 1, SPEC_VERSION_MINOR = 3 };

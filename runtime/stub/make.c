@@ -95,10 +95,10 @@ int stub_make(const struct sock_filter *insns, size_t len, unsigned int flags, s
 	return fd_take(&fd);
 }
 
-int stub_exec(int stub, int chan, const char *path, char *const *argv, char *const *env)
+int stub_exec(int stub, int chan, int page, const char *path, char *const *argv, char *const *env)
 {
 	size_t n = 0;
-	char number[16];
+	char numbers[32];
 	char **args;
 
 	while (argv[n])
@@ -106,11 +106,11 @@ int stub_exec(int stub, int chan, const char *path, char *const *argv, char *con
 	args = malloc((n + 3) * sizeof(*args));
 	if (!args)
 		return -1;
-	snprintf(number, sizeof(number), "%d", chan);
+	snprintf(numbers, sizeof(numbers), page < 0 ? "%d" : "%d,%d", chan, page);
 	args[0] = (char *)path;
-	args[1] = number;
+	args[1] = numbers;
 	memcpy(args + 2, argv, (n + 1) * sizeof(*args));
-	if (fcntl(chan, F_SETFD, 0) == 0)
+	if (fcntl(chan, F_SETFD, 0) == 0 && (page < 0 || fcntl(page, F_SETFD, 0) == 0))
 		execveat(stub, "", args, env, AT_EMPTY_PATH);
 	free(args);
 	return -1;

@@ -32,9 +32,10 @@ struct stub_message {
 int stub_make(const struct sock_filter *insns, size_t len, unsigned int flags, struct err *err);
 
 /*
- * Execute it: `path` with argv and env, failures to the descriptor `chan`.
+ * Execute it: `path` with argv and env, failures to the descriptor `chan`.  The
+ * listener of a filter that has one is handed over in `page`, else -1.
  * Returns only with an error of its own; -1 and errno.
  */
-int stub_exec(int stub, int chan, const char *path, char *const *argv, char *const *env);
+int stub_exec(int stub, int chan, int page, const char *path, char *const *argv, char *const *env);
 
 #endif

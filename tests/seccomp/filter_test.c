@@ -375,22 +375,20 @@ static enum result unknown_names(void)
 
 static enum result refusals(void)
 {
-	struct spec_seccomp notify = {.defaultAction = ACT_NOTIFY};
 	struct spec_seccomp arch = {.architectures = NAMES("SCMP_ARCH_X86", "SCMP_ARCH_VAX")};
 	struct spec_seccomp data = {.defaultAction = ACT_ALLOW, .defaultErrnoRet = {true, 1}};
 	struct spec_syscall bad[] = {
-		{.names = NAMES("read"), .action = ACT_NOTIFY},
+		{.names = NAMES("read"), .action = ACT_NOTIFY, .errnoRet = {true, 1}},
 		{.names = NAMES("read"), .action = ACT_KILL_THREAD, .errnoRet = {true, 0}},
 		{.names = NAMES("read"), .action = ACT_ERRNO, .errnoRet = {true, 4096}},
 		{.names = NAMES("read"),
 		 .args = ARGS({5, 0, 0, SCMP_CMP_EQ}, {6, 0, 0, SCMP_CMP_EQ})},
 		{.names = NAMES("read"), .args = ARGS({0, 0, 0, 8})},
 	};
-	static const char *const ptrs[] = {"/action", "/errnoRet", "/errnoRet", "/args/1/index",
+	static const char *const ptrs[] = {"/errnoRet", "/errnoRet", "/errnoRet", "/args/1/index",
 					   "/args/0/op"};
 
-	if (refused(&notify, "/linux/seccomp/defaultAction", "not supported yet") != PASS ||
-	    refused(&arch, "/linux/seccomp/architectures/1", "SCMP_ARCH_VAX") != PASS ||
+	if (refused(&arch, "/linux/seccomp/architectures/1", "SCMP_ARCH_VAX") != PASS ||
 	    refused(&data, "/linux/seccomp/defaultErrnoRet", "errno") != PASS)
 		return FAIL;
 	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
@@ -452,6 +450,24 @@ static enum result all_architectures(void)
 	return known >= 19 ? PASS : check_fail("only %zu are known", known);
 }
 
+/* Some call is left to an agent: a listener, and what goes with it only. */
+static enum result listener_flags(void)
+{
+	struct spec_syscall entry = {.names = NAMES("read"), .action = ACT_NOTIFY};
+	struct spec_seccomp s = {.defaultAction = ACT_ALLOW,
+				 .syscalls = {&entry, 1},
+				 .flags = SPEC_TSYNC | SPEC_WAIT_KILLABLE};
+	struct filter f;
+
+	if (check_compile(&s, &f) != PASS)
+		return FAIL;
+	if (f.flags != (SECCOMP_FILTER_FLAG_NEW_LISTENER | SECCOMP_FILTER_FLAG_TSYNC |
+			SECCOMP_FILTER_FLAG_TSYNC_ESRCH | 1U << 5))
+		return FAIL;
+	filter_finish(&f);
+	return PASS;
+}
+
 static enum result flags(void)
 {
 	static const struct {
@@ -503,6 +519,7 @@ int main(int argc, char **argv)
 	check_report("a program that is too long is refused", too_long());
 	check_report("the architectures of the specification", all_architectures());
 	check_report("flags", flags());
+	check_report("a listener and its flags, when an agent is needed", listener_flags());
 	random_groups();
 	live_groups();
 	engine_groups(argc > 1 ? argv[1] : "tests/spec/good");

@@ -55,9 +55,10 @@ static void install(const struct spec_seccomp *s)
 {
 	struct filter f;
 	struct err err;
+	int listener;
 
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || filter_compile(s, &f, &err) ||
-	    filter_install(&f, &err))
+	    filter_install(&f, &listener, &err))
 		_exit(3);
 	filter_finish(&f);
 }
@@ -246,12 +247,13 @@ static void without_privilege(const void *v)
 	struct spec_seccomp s = {.defaultAction = ACT_ALLOW};
 	struct filter f;
 	struct err err = {0};
+	int listener;
 
 	(void)v;
 	if (!getuid())
 		EXPECT(setresuid(65534, 65534, 65534), 0);
 	EXPECT(filter_compile(&s, &f, &err), 0);
-	EXPECT(filter_install(&f, &err), -1);
+	EXPECT(filter_install(&f, &listener, &err), -1);
 	EXPECT(err.num, EACCES);
 	EXPECT(!strstr(err.hint, "noNewPrivileges"), 0);
 	filter_finish(&f);
@@ -262,17 +264,18 @@ static void unknown_flag(const void *v)
 	struct spec_seccomp s = {.defaultAction = ACT_ALLOW, .flags = SPEC_LOG};
 	struct filter f;
 	struct err err = {0};
+	int listener;
 
 	(void)v;
 	EXPECT(filter_compile(&s, &f, &err), 0);
 	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 	f.flags |= 1U << 20;
-	EXPECT(filter_install(&f, &err), -1);
+	EXPECT(filter_install(&f, &listener, &err), -1);
 	EXPECT(err.num, EINVAL);
 	EXPECT(!strstr(err.msg, "0x100000"), 0);
 	EXPECT(strcmp(err.ptr, "/linux/seccomp/flags"), 0);
 	f.flags = SECCOMP_FILTER_FLAG_LOG | SECCOMP_FILTER_FLAG_SPEC_ALLOW;
-	EXPECT(filter_install(&f, &err), 0);
+	EXPECT(filter_install(&f, &listener, &err), 0);
 	filter_finish(&f);
 }
 
@@ -292,6 +295,7 @@ static void tsync(const void *v)
 	struct spec_seccomp s = {.defaultAction = ACT_ALLOW, .flags = SPEC_TSYNC};
 	struct filter f;
 	struct err err = {0};
+	int listener;
 	pthread_barrier_t barrier;
 	pthread_t thread;
 
@@ -301,11 +305,11 @@ static void tsync(const void *v)
 	pthread_barrier_wait(&barrier);
 	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 	EXPECT(filter_compile(&s, &f, &err), 0);
-	EXPECT(filter_install(&f, &err), -1);
+	EXPECT(filter_install(&f, &listener, &err), -1);
 	EXPECT(!strstr(err.msg, "thread"), 0);
 	pthread_barrier_wait(&barrier);
 	pthread_join(thread, NULL);
-	EXPECT(filter_install(&f, &err), 0);
+	EXPECT(filter_install(&f, &listener, &err), 0);
 	filter_finish(&f);
 }
 
