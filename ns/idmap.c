@@ -5,11 +5,13 @@
  */
 #include <pwd.h>
 #include <sched.h>
+#include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/capability.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -184,8 +186,8 @@ int nsset_plan(struct nsset *ns, const struct spec *s, bool may_add, struct aren
 	return 0;
 }
 
-static int write_map(const struct nsset *ns, int procfd, const char *file,
-		     const struct spec_idmaps *maps, struct err *err)
+static int write_map(pid_t pid, int procfd, const char *file, const struct spec_idmaps *maps,
+		     struct err *err)
 {
 	auto_free char *text = malloc(maps->n * 36 + 1);
 	char path[48];
@@ -196,7 +198,7 @@ static int write_map(const struct nsset *ns, int procfd, const char *file,
 	for (size_t i = 0; i < maps->n; i++)
 		len += (size_t)sprintf(text + len, "%u %u %u\n", maps->v[i].containerID,
 				       maps->v[i].hostID, maps->v[i].size);
-	snprintf(path, sizeof(path), "%d/%s", ns->pid, file);
+	snprintf(path, sizeof(path), "%d/%s", pid, file);
 	if (procfs_write(procfd, path, text, len) == 0)
 		return 0;
 	/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): it does not know auto_free. */
@@ -213,9 +215,9 @@ static int write_maps(const struct nsset *ns, int procfd, struct err *err)
 	/* Without it the kernel refuses an unprivileged gid_map (CVE-2014-8989). */
 	if (ns->deny_setgroups && procfs_write(procfd, path, "deny", 4) < 0)
 		return err_set(err, errno, "write setgroups");
-	if (write_map(ns, procfd, "uid_map", &ns->uid, err) < 0)
+	if (write_map(ns->pid, procfd, "uid_map", &ns->uid, err) < 0)
 		return err_under(err, "/linux/uidMappings");
-	if (write_map(ns, procfd, "gid_map", &ns->gid, err) < 0)
+	if (write_map(ns->pid, procfd, "gid_map", &ns->gid, err) < 0)
 		return err_under(err, "/linux/gidMappings");
 	return 0;
 }
@@ -343,4 +345,47 @@ static int run_helpers(const struct nsset *ns, struct err *err)
 int nsset_map_ids(const struct nsset *ns, int procfd, struct err *err)
 {
 	return ns->map_helpers ? run_helpers(ns, err) : write_maps(ns, procfd, err);
+}
+
+/* A user namespace exists through somebody who is in it; a handle then keeps it. */
+static _Noreturn void stay(void)
+{
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	for (;;)
+		pause();
+}
+
+static int open_mapped(pid_t pid, int procfd, const struct spec_idmaps *uid,
+		       const struct spec_idmaps *gid, struct err *err)
+{
+	char path[64];
+	int fd;
+
+	if (write_map(pid, procfd, "uid_map", uid, err) < 0)
+		return err_under(err, "/uidMappings");
+	if (write_map(pid, procfd, "gid_map", gid, err) < 0)
+		return err_under(err, "/gidMappings");
+	snprintf(path, sizeof(path), "/proc/%d/ns/user", pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	return fd < 0 ? err_at(err, "/uidMappings", errno, "open a user namespace") : fd;
+}
+
+int nsset_mapped_userns(const struct spec_idmaps *uid, const struct spec_idmaps *gid, int procfd,
+			struct err *err)
+{
+	pid_t pid = sys_clone3(CLONE_NEWUSER, SIGCHLD, NULL);
+	int fd;
+
+	if (pid == 0)
+		stay();
+	if (pid < 0) {
+		err_at(err, "/uidMappings", errno, "make a user namespace");
+		nsset_userns_hint(err);
+		return -1;
+	}
+	fd = open_mapped(pid, procfd, uid, gid, err);
+	kill(pid, SIGKILL);
+	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+		;
+	return fd;
 }

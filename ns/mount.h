@@ -89,8 +89,11 @@ int mountset_clone_sources(struct mountset *m, const struct spec *s, const char 
 int mountset_clone_unreachable(struct mountset *m, const struct spec *s, const char *bundle,
 			       struct err *err);
 
-/* Give mounts with idmap or ridmap the ids of the box (mount_setattr(2)); privileged caller. */
-int mountset_idmap(struct mountset *m, const struct nsset *ns, struct err *err);
+/*
+ * Give mounts with idmap or ridmap the ids of the box, or those of their own
+ * mappings (mount_setattr(2)); privileged caller.
+ */
+int mountset_idmap(struct mountset *m, const struct nsset *ns, int procfd, struct err *err);
 
 /* In the box, in this order. */
 int mountset_make_private(struct err *err);

@@ -88,6 +88,13 @@ void nsset_finish(struct nsset *ns);
 int nsset_map_ids(const struct nsset *ns, int procfd, struct err *err);
 
 /*
+ * A user namespace with these maps and nobody in it, for a mount; needs privilege.
+ * A descriptor, or -1 and err, whose pointer is relative to who has the maps.
+ */
+int nsset_mapped_userns(const struct spec_idmaps *uid, const struct spec_idmaps *gid, int procfd,
+			struct err *err);
+
+/*
  * In the box: become the root of its user namespace, or its first mapped id
  * where 0 is not mapped; not dumpable from here on.
  */

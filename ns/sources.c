@@ -108,6 +108,29 @@ static void drop_unmapped_gid(struct mountset *m, struct mount_entry *e, const s
 }
 
 /*
+ * Mappings of its own "SHOULD" come with the option (config.md); without it they
+ * are not ignored either, and concern the one mount.
+ */
+static int plan_idmap(struct mount_entry *e, const struct nsset *ns, struct err *err)
+{
+	bool mapped = e->spec->uidMappings.n;
+	const char *ptr = e->opts.idmap ? "/options" : "/uidMappings";
+
+	if (!e->opts.idmap && !mapped)
+		return 0;
+	e->opts.idmap = true;
+	if (!e->opts.bind || e->opts.remount)
+		return err_at(err, ptr, 0, "only bind mounts can be idmapped");
+	if (!mapped && !(ns->create & nsset_clone_flags[NS_USER]))
+		return err_at(err, ptr, 0,
+			      "idmap without mappings needs a user namespace made for the "
+			      "container");
+	if (!ns->privileged)
+		return err_at(err, ptr, EPERM, "idmapped mounts need privilege on the host");
+	return 0;
+}
+
+/*
  * A relative destination is read as relative to "/" (config.md, "mounts"); the
  * lookup is in the root anyway.  "cgroup" is the name that engines give to the
  * hierarchy, of either version.
@@ -123,13 +146,7 @@ static int plan_mount(struct mount_entry *e, const struct spec_mount *spec, cons
 		return -1;
 	if (e->opts.bind)
 		e->fstype = NULL;
-	if (e->opts.idmap && !(ns->create & nsset_clone_flags[NS_USER]))
-		return err_at(err, "/options", 0,
-			      "idmap without mappings needs a user namespace made for the "
-			      "container");
-	if (e->opts.idmap && !ns->privileged)
-		return err_at(err, "/options", EPERM, "idmapped mounts need privilege on the host");
-	return 0;
+	return plan_idmap(e, ns, err);
 }
 
 /*
@@ -355,32 +372,44 @@ int mountset_clone_sources(struct mountset *m, const struct spec *s, const char 
 	return m->bind_devices ? clone_devices(m, err) : 0;
 }
 
-int mountset_idmap(struct mountset *m, const struct nsset *ns, struct err *err)
+/* The user namespace whose maps a mount gets: the box's, or one with its own. */
+static int userns_of(const struct mount_entry *e, const struct nsset *ns, int procfd,
+		     struct err *err)
 {
 	char path[64];
-	auto_close int userns = -1;
+	int fd;
 
+	if (e->spec->uidMappings.n)
+		return nsset_mapped_userns(&e->spec->uidMappings, &e->spec->gidMappings, procfd,
+					   err);
 	snprintf(path, sizeof(path), "/proc/%d/ns/user", ns->pid);
-	userns = open(path, O_RDONLY | O_CLOEXEC);
-	if (userns < 0)
-		return err_set(err, errno, "open the container's user namespace");
-	for (size_t i = 0; i < m->n; i++) {
-		const struct mount_entry *e = &m->v[i];
-		struct mount_attr attr = {.attr_set = MOUNT_ATTR_IDMAP,
-					  .userns_fd = (uint64_t)userns};
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	return fd < 0 ? err_set(err, errno, "open the container's user namespace") : fd;
+}
 
-		if (!e->opts.idmap || e->tree < 0)
-			continue;
-		if (mount_setattr(e->tree, "",
-				  AT_EMPTY_PATH | (e->opts.idmap_rec ? AT_RECURSIVE : 0), &attr,
-				  sizeof(attr)) == 0)
-			continue;
-		err_at(err, "/options", errno, "idmap");
-		if (err->num == EINVAL)
-			err_hint(err, "the file system of %s does not know idmapped mounts",
-				 e->spec->source);
-		return err_under(err, "/mounts/%zu", i);
-	}
+static int idmap_one(const struct mount_entry *e, const struct nsset *ns, int procfd,
+		     struct err *err)
+{
+	auto_close int userns = userns_of(e, ns, procfd, err);
+	unsigned int flags = AT_EMPTY_PATH | (e->opts.idmap_rec ? AT_RECURSIVE : 0);
+	struct mount_attr attr = {.attr_set = MOUNT_ATTR_IDMAP, .userns_fd = (uint64_t)userns};
+
+	if (userns < 0)
+		return -1;
+	if (mount_setattr(e->tree, "", flags, &attr, sizeof(attr)) == 0)
+		return 0;
+	err_at(err, e->spec->uidMappings.n ? "/uidMappings" : "/options", errno, "idmap");
+	if (err->num == EINVAL)
+		err_hint(err, "the file system of %s does not know idmapped mounts",
+			 e->spec->source);
+	return -1;
+}
+
+int mountset_idmap(struct mountset *m, const struct nsset *ns, int procfd, struct err *err)
+{
+	for (size_t i = 0; i < m->n; i++)
+		if (m->v[i].opts.idmap && idmap_one(&m->v[i], ns, procfd, err) < 0)
+			return err_under(err, "/mounts/%zu", i);
 	return 0;
 }
 

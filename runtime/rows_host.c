@@ -256,7 +256,7 @@ bool row_wants_idmapped_mounts(const struct box *b)
 
 int row_idmapped_mounts_apply(struct box *b, struct err *err)
 {
-	return mountset_idmap(&b->mounts, &b->ns, err);
+	return mountset_idmap(&b->mounts, &b->ns, b->procfd, err);
 }
 
 /* ---- hooks ---- */

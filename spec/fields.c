@@ -203,10 +203,11 @@ static const struct field mount_fields[] = {
 	 .doc = "What; for bind mounts a path, absolute or relative to the bundle."},
 	{F(spec_mount, options, K_STRS), .applied = LIKE_OWNER,
 	 .doc = "Mount options, with the names of mount(8)."},
-	{F(spec_mount, uidMappings, K_LIST), .object = &object_idmap,
-	 .doc = "User IDs of an ID-mapped mount."},
-	{F(spec_mount, gidMappings, K_LIST), .object = &object_idmap,
-	 .doc = "Group IDs of an ID-mapped mount."},
+	{F(spec_mount, uidMappings, K_LIST), .object = &object_idmap, BY("idmapped-mounts"),
+	 .doc = "User IDs of an ID-mapped bind mount: which ones files of the source seem to "
+		"have, on the host.  At most 340 entries."},
+	{F(spec_mount, gidMappings, K_LIST), .object = &object_idmap, BY("idmapped-mounts"),
+	 .doc = "The same for group IDs; both go together."},
 };
 static const struct object object_mount = OBJECT(spec_mount, mount_fields, check_mount);
 

@@ -154,6 +154,8 @@ int check_devrule(void *obj, uint64_t present, struct err *err);
 int check_hugepage(void *obj, uint64_t present, struct err *err);
 int check_syscall(void *obj, uint64_t present, struct err *err);
 int check_seccomp(void *obj, uint64_t present, struct err *err);
+struct spec_idmaps;
+int check_idmaps(const struct spec_idmaps *list, const char *name, bool userns, struct err *err);
 int check_affinity(void *obj, uint64_t present, struct err *err);
 int check_scheduler(void *obj, uint64_t present, struct err *err);
 int check_personality(void *obj, uint64_t present, struct err *err);

@@ -148,7 +148,10 @@ int check_mount(void *obj, uint64_t present, struct err *err)
 		return err_at(err, "/uidMappings", 0, "needs gidMappings");
 	if (m->gidMappings.n && !m->uidMappings.n)
 		return err_at(err, "/gidMappings", 0, "needs uidMappings");
-	return 0;
+	/* The user namespace is one of their own. */
+	if (check_idmaps(&m->uidMappings, "/uidMappings", true, err))
+		return -1;
+	return check_idmaps(&m->gidMappings, "/gidMappings", true, err);
 }
 
 int check_hook(void *obj, uint64_t present, struct err *err)

@@ -34,8 +34,7 @@ static bool overlap(uint32_t a, uint32_t b, uint32_t a_size, uint32_t b_size)
 }
 
 /* The kernel would say EINVAL for the whole list, without the entry. */
-static int check_idmaps(const struct spec_idmaps *list, const char *name, bool userns,
-			struct err *err)
+int check_idmaps(const struct spec_idmaps *list, const char *name, bool userns, struct err *err)
 {
 	if (list->n && !userns)
 		return err_at(err, name, 0, "needs a user namespace");

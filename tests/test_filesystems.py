@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Row mounts: file systems of their own, idmapped mounts, and what is refused."""
 
+import json
 import os
 
 from lib import bundle, host, proc
@@ -99,15 +100,104 @@ def idmap_of_what_cannot_be_mapped(mode):
         refused(case, index, "idmapped mounts", pointer="/options")
 
 
-@test(*ALL)
+def mapped(mount, uids, gids):
+    lists = [[dict(zip(("containerID", "hostID", "size"), line)) for line in lines]
+             for lines in (uids, gids)]
+    return dict(mount, uidMappings=lists[0], gidMappings=lists[1])
+
+
+@test("root", "userns")
 def mappings_of_a_mount(mode):
-    """Mappings of a mount's own: not supported yet, and not ignored."""
-    need_bryo()
+    """Row idmapped-mounts: maps of its own; without the option they count as well."""
+    need_bryo("peers here are too old")
     with Case(mode) as case:
-        maps = [{"containerID": 0, "hostID": 0, "size": 10}]
-        index = add(case, dict(bind(source(case), "/m/x", "idmap"), uidMappings=maps,
-                               gidMappings=maps))
-        refused(case, index, "not supported yet", pointer="/uidMappings")
+        path = host_files(case)
+        base = case.who.host_uid(0)
+        # What is root's on disk is 5's in the container, 1000's is 0's; the gids differ.
+        maps = ([(0, base + 5, 1), (1000, base, 1)], [(0, base + 6, 1), (1000, base + 7, 1)])
+        add(case, mapped(bind(path, "/m/a", "idmap"), *maps), mapped(bind(path, "/m/b"), *maps),
+            bind(path, "/m/plain"))
+        names = ("root", "thousand", "beyond")
+        found = stats(case, *["/m/%s/%s" % (d, n) for d in ("a", "b", "plain") for n in names])
+        for place in ("/m/a/", "/m/b/"):
+            got = [(found[place + n]["uid"], found[place + n]["gid"]) for n in names]
+            equal(got, [(5, 6), (0, 7), (NOBODY, NOBODY)], place)
+        plain = (NOBODY, NOBODY) if base else (0, 1000)
+        equal((found["/m/plain/root"]["uid"], found["/m/plain/thousand"]["uid"]), plain, "plain")
+
+
+@test("root", "userns")
+def mappings_map_back(mode):
+    """Row idmapped-mounts: what is made inside has the source's ids on disk."""
+    need_bryo("peers here are too old")
+    with Case(mode) as case:
+        path = host_files(case)
+        base = case.who.host_uid(0)
+        os.chown(path, 3000, 3000)
+        maps = [(3000, base, 10)]
+        add(case, mapped(bind(path, "/m/a", "idmap"), maps, maps))
+        case.run_ok(["/probe", "write", "/m/a/new", "x"])
+        st = os.stat(os.path.join(path, "new"))
+        equal((st.st_uid, st.st_gid), (3000, 3000), "owner on the host of a file made inside")
+
+
+@test("root", "userns")
+def recursive_mappings(mode):
+    need_bryo("peers here are too old")
+    with Case(mode) as case:
+        base = case.who.host_uid(0)
+        maps = [(7, base + 9, 1)]
+        with with_submount(case) as path:
+            add(case, mapped(dict(bind(path, "/m/all"), options=["rbind", "ridmap"]), maps, maps),
+                mapped(dict(bind(path, "/m/one"), options=["rbind"]), maps, maps))
+            for name in ("file", "sub/file"):
+                os.chown(os.path.join(path, name), 7, 7)
+            found = stats(case, "/m/all/file", "/m/all/sub/file", "/m/one/file",
+                          "/m/one/sub/file")
+            equal([found[p]["uid"] for p in sorted(found)],
+                  [9, 9, 9, NOBODY if base else 7], "owners")
+
+
+@test("root", "userns")
+def mapped_mounts_need_their_row(mode):
+    """Row idmapped-mounts: that these tests see it when it is left out."""
+    need_bryo("the test build is bryo's")
+    with Case(mode, faults=True) as case:
+        path = host_files(case)
+        maps = [(0, case.who.host_uid(5), 1)]
+        add(case, mapped(bind(path, "/m/a", "idmap"), maps, maps))
+        for env, want in (({}, True), ({"BRYO_SKIP": "idmapped-mounts"}, False)):
+            result = case.run_ok(["/probe", "stat", "/m/a/root"], env=env)
+            equal(list(json.loads(result.out).values())[0]["uid"] == 5, want, "with %s" % env)
+
+
+@test("rootless", "ranges")
+def mappings_need_privilege(mode):
+    need_bryo("pointers are bryo's")
+    with Case(mode) as case:
+        maps, path = [(0, 0, 1)], source(case)
+        for option, pointer in (("idmap", "/options"), ("ro", "/uidMappings")):
+            index = add(case, mapped(bind(path, "/m/x", option), maps, maps))
+            refused(case, index, "privilege", pointer=pointer)
+            case.config["mounts"].pop()
+
+
+@test("root", "rootless")
+def wrong_mappings(mode):
+    need_bryo("pointers are bryo's")
+    with Case(mode) as case:
+        good = bind(source(case), "/m/x", "idmap")
+        one, tmpfs = [(0, 0, 1)], {"destination": "/m/x", "type": "tmpfs", "source": "tmpfs"}
+        for mount, part, pointer in (
+                (mapped(good, one, []), "gidMappings", "/uidMappings"),
+                (mapped(good, [], one), "uidMappings", "/gidMappings"),
+                (mapped(good, one + one, one), "overlaps", "/uidMappings/1"),
+                (mapped(good, one, [(0, 0, 2), (5, 1, 1)]), "overlaps", "/gidMappings/1"),
+                (mapped(tmpfs, one, one), "bind", "/uidMappings"),
+                (dict(tmpfs, options=["idmap"]), "bind", "/options")):
+            index = add(case, mount)
+            refused(case, index, part, pointer=pointer)
+            case.config["mounts"].pop()
 
 
 # -- options and types that are not known --
