@@ -142,6 +142,8 @@ static void names(struct json *j, const char *key, const struct name *list)
 
 static void linux_features(struct json *j)
 {
+	static const char *const rdt[] = {"enabled", "schemata", "monitoring"};
+
 	json_key(j, "linux");
 	json_open_object(j);
 	json_key(j, "namespaces");
@@ -154,7 +156,13 @@ static void linux_features(struct json *j)
 	seccomp_features(j);
 	enabled(j, "apparmor", false);
 	enabled(j, "selinux", false);
-	enabled(j, "intelRdt", false);
+	json_key(j, "intelRdt");
+	json_open_object(j);
+	for (size_t i = 0; i < sizeof(rdt) / sizeof(rdt[0]); i++) {
+		json_key(j, rdt[i]);
+		json_bool(j, true);
+	}
+	json_close_object(j);
 	json_key(j, "memoryPolicy");
 	json_open_object(j);
 	names(j, "modes", spec_policy_modes);

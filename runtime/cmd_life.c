@@ -20,6 +20,7 @@
 #include "runtime/group.h"
 #include "runtime/hooks.h"
 #include "runtime/listener.h"
+#include "runtime/resctrl.h"
 #include "runtime/shared.h"
 #include "runtime/steps.h"
 #include "runtime/store.h"
@@ -435,7 +436,7 @@ static int delete_container(const struct arguments *a, struct found *f, struct e
 	if (again >= 0 && end_process(again, id, err) < 0)
 		return -1;
 	/* With what it left behind; in this order, so that it can be tried again. */
-	if (group_remove(f->dir, err) < 0)
+	if (group_remove(f->dir, err) < 0 || resctrl_remove(f->dir, err) < 0)
 		return -1;
 	if (store_remove(f->store, id, f->dir, err) < 0)
 		return -1;

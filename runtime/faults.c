@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/pidfd.h>
@@ -59,6 +60,52 @@ bool faults_inject(struct box *b, const char *row, int *ret, struct err *err)
 		kill_host(b);
 	*ret = named("BRYO_FAIL", row) ? err_set(err, EIO, "injected") : 0;
 	return *ret || named("BRYO_SKIP", row);
+}
+
+/* ---- resctrl ---- */
+
+const char *faults_resctrl(void)
+{
+	return getenv("BRYO_RESCTRL");
+}
+
+static const char *const group_files[] = {"tasks", "schemata"};
+
+static int group_path(char *path, size_t size, const char *group, const char *name)
+{
+	return (size_t)snprintf(path, size, "%s/%s", group, name) < size ? 0 : -1;
+}
+
+int faults_resctrl_mkdir(int dir, const char *name)
+{
+	char path[1024];
+	int fd;
+
+	if (mkdirat(dir, name, 0755) < 0)
+		return -1;
+	if (!faults_resctrl())
+		return 0;
+	for (size_t i = 0; i < 2; i++) {
+		if (group_path(path, sizeof(path), name, group_files[i]) < 0)
+			return -1;
+		fd = openat(dir, path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+		if (fd < 0 || close(fd) < 0)
+			return -1;
+	}
+	return group_path(path, sizeof(path), name, "mon_groups") < 0 ? -1
+								      : mkdirat(dir, path, 0755);
+}
+
+int faults_resctrl_rmdir(int dir, const char *name)
+{
+	char path[1024];
+
+	for (size_t i = 0; faults_resctrl() && i < 2; i++)
+		if (group_path(path, sizeof(path), name, group_files[i]) == 0)
+			unlinkat(dir, path, 0);
+	if (faults_resctrl() && group_path(path, sizeof(path), name, "mon_groups") == 0)
+		unlinkat(dir, path, AT_REMOVEDIR);
+	return unlinkat(dir, name, AT_REMOVEDIR);
 }
 
 #endif

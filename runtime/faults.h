@@ -5,11 +5,17 @@
  *
  * BRYO_SKIP=ROW takes a row away, BRYO_FAIL=ROW makes it fail, and BRYO_KILL=ROW
  * kills the host with SIGKILL when that row is about to run, on either side.
+ *
+ * BRYO_RESCTRL=DIRECTORY stands for the mount of resctrl, which few machines
+ * have: groups are made and removed there with the files that the kernel puts in.
  */
 #ifndef BRYO_RUNTIME_FAULTS_H
 #define BRYO_RUNTIME_FAULTS_H
 
+#include <fcntl.h>
 #include <stdbool.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "runtime/box.h"
 
@@ -18,6 +24,10 @@
 void faults_prepare(struct box *b);
 /* Before a row: true when it must not run; *ret is then its result. */
 bool faults_inject(struct box *b, const char *row, int *ret, struct err *err);
+/* The directory that stands for resctrl, or NULL. */
+const char *faults_resctrl(void);
+int faults_resctrl_mkdir(int dir, const char *name);
+int faults_resctrl_rmdir(int dir, const char *name);
 #else
 static inline void faults_prepare(struct box *b)
 {
@@ -31,6 +41,21 @@ static inline bool faults_inject(struct box *b, const char *row, int *ret, struc
 	(void)ret;
 	(void)err;
 	return false;
+}
+
+static inline const char *faults_resctrl(void)
+{
+	return NULL;
+}
+
+static inline int faults_resctrl_mkdir(int dir, const char *name)
+{
+	return mkdirat(dir, name, 0755);
+}
+
+static inline int faults_resctrl_rmdir(int dir, const char *name)
+{
+	return unlinkat(dir, name, AT_REMOVEDIR);
 }
 #endif
 

@@ -2,6 +2,8 @@
 /* The rows of what the kernel grants the payload beside its credentials; the table is in sandbox.c.
  */
 #include "ns/task.h"
+#include "runtime/base/log.h"
+#include "runtime/resctrl.h"
 #include "runtime/rows.h"
 
 bool row_has_scheduler(const struct box *b)
@@ -22,6 +24,24 @@ bool row_has_io_priority(const struct box *b)
 int row_io_priority_apply(struct box *b, struct err *err)
 {
 	return task_io_priority(b->ns.pid, b->spec->process->ioPriority, err);
+}
+
+bool row_has_resctrl(const struct box *b)
+{
+	return b->spec->linux_->intelRdt;
+}
+
+int row_resctrl_apply(struct box *b, struct err *err)
+{
+	return resctrl_enter(b->spec->linux_->intelRdt, b->id, b->dir, b->ns.pid, err);
+}
+
+void row_resctrl_undo(struct box *b)
+{
+	struct err err;
+
+	if (b->dir >= 0 && row_has_resctrl(b) && resctrl_remove(b->dir, &err) < 0)
+		log_warn("%s", err.msg);
 }
 
 bool row_has_memory_policy(const struct box *b)

@@ -456,6 +456,9 @@ static const struct step steps[] = {
 	 STEP_ENTERS},
 	{"io-priority", HOST, "/process/ioPriority", row_has_io_priority, row_io_priority_apply,
 	 NULL, STEP_ENTERS},
+	/* Its files are the host's, and want the process by the host's number. */
+	{"resctrl", HOST, "/linux/intelRdt", row_has_resctrl, row_resctrl_apply, row_resctrl_undo,
+	 0},
 	/* Reading /proc and writing a file: time that the box need not wait for. */
 	{"identify", HOST, "/annotations", NULL, row_identify_apply, NULL, STEP_BESIDE},
 	/* Likewise; an engine's profile takes as long as the mounts. */

@@ -159,6 +159,7 @@ int check_idmaps(const struct spec_idmaps *list, const char *name, bool userns, 
 int check_affinity(void *obj, uint64_t present, struct err *err);
 int check_scheduler(void *obj, uint64_t present, struct err *err);
 int check_personality(void *obj, uint64_t present, struct err *err);
+int check_rdt(void *obj, uint64_t present, struct err *err);
 int check_mempolicy(void *obj, uint64_t present, struct err *err);
 
 /* Table notation; used by fields*.c only. */

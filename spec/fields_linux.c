@@ -191,18 +191,21 @@ static const struct object object_mempolicy =
 	OBJECT(spec_mempolicy, mempolicy_fields, check_mempolicy);
 
 static const struct field rdt_fields[] = {
-	{F(spec_rdt, closID, K_STR), .applied = LIKE_OWNER, .doc = "Class of service."},
+	{F(spec_rdt, closID, K_STR), .longest = 200, .applied = LIKE_OWNER,
+	 .doc = "Class of service: a directory of resctrl, \"/\" for the one above all.  Without "
+		"it one named after the container is made."},
 	{F(spec_rdt, l3CacheSchema, K_STR), .applied = LIKE_OWNER, .doc = "L3 cache schema."},
 	{F(spec_rdt, memBwSchema, K_STR), .applied = LIKE_OWNER, .doc = "Memory bandwidth schema."},
-	{F(spec_rdt, schemata, K_STRS), .applied = LIKE_OWNER, .doc = "Lines of schemata."},
+	{F(spec_rdt, schemata, K_STRS), .applied = LIKE_OWNER,
+	 .doc = "Lines of schemata, written after the two others."},
 	{F(spec_rdt, enableMonitoring, K_BOOL), .applied = LIKE_OWNER,
-	 .doc = "Make a monitoring group."},
+	 .doc = "Make a monitoring group, named after the container."},
 	{F(spec_rdt, enableCMT, K_BOOL), .applied = LIKE_OWNER,
-	 .doc = "Cache monitoring; replaced by enableMonitoring."},
+	 .doc = "The same, if cache occupancy can be monitored."},
 	{F(spec_rdt, enableMBM, K_BOOL), .applied = LIKE_OWNER,
-	 .doc = "Bandwidth monitoring; replaced by enableMonitoring."},
+	 .doc = "The same, if memory bandwidth can be monitored."},
 };
-static const struct object object_rdt = OBJECT(spec_rdt, rdt_fields, NULL);
+static const struct object object_rdt = OBJECT(spec_rdt, rdt_fields, check_rdt);
 
 static const struct field linux_fields[] = {
 	{F(spec_linux, namespaces, K_LIST), .object = &object_namespace, BY("clone"),
@@ -222,7 +225,7 @@ static const struct field linux_fields[] = {
 		"own cgroup."},
 	{F(spec_linux, resources, K_PTR), .object = &object_resources, .applied = MEMBERS,
 	 .doc = "Limits of the cgroup."},
-	{F(spec_linux, intelRdt, K_PTR), .object = &object_rdt,
+	{F(spec_linux, intelRdt, K_PTR), .object = &object_rdt, BY("resctrl"),
 	 .doc = "Resource director: cache and bandwidth classes."},
 	{F(spec_linux, memoryPolicy, K_PTR), .object = &object_mempolicy, BY("memory-policy"),
 	 .doc = "NUMA memory policy."},

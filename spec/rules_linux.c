@@ -151,6 +151,30 @@ int check_hugepage(void *obj, uint64_t present, struct err *err)
 	return 0;
 }
 
+/* The kernel's own names among the classes; the row makes a path of it. */
+static bool is_class(const char *s)
+{
+	static const char *const taken[] = {".", "..", "info", "mon_groups", "mon_data"};
+
+	for (size_t i = 0; i < sizeof(taken) / sizeof(taken[0]); i++)
+		if (!strcmp(s, taken[i]))
+			return false;
+	return !strcmp(s, "/") || !strpbrk(s, "/\n");
+}
+
+int check_rdt(void *obj, uint64_t present, struct err *err)
+{
+	const struct spec_rdt *r = obj;
+
+	(void)present;
+	if (r->closID && !is_class(r->closID))
+		return err_at(err, "/closID", 0, "\"%.64s\" is no name of a class", r->closID);
+	if (r->memBwSchema &&
+	    (strncmp(r->memBwSchema, "MB:", 3) != 0 || strchr(r->memBwSchema, '\n')))
+		return err_at(err, "/memBwSchema", 0, "is not one line that begins with MB:");
+	return 0;
+}
+
 /* ---- seccomp ---- */
 
 /* "If the action does not support this, the runtime MUST generate an error." */

@@ -18,10 +18,11 @@ from lib.host import sacrifice
 from lib.steps import rows, try_rows
 from lib.view import make_view
 from test_confinement import GUARDS
+from test_resctrl import resctrl_is_entered
 from test_terminal import terminal_works
 
 #: Rows of the host that can be left out like those of the box.
-HOST_ROWS = ("scheduler", "io-priority")
+HOST_ROWS = ("scheduler", "io-priority", "resctrl")
 
 #: (row, mode) where the property holds anyway, and why.
 HOLDS_ANYWAY = {
@@ -137,7 +138,12 @@ def raises_limits(mode, env):
         equal(report["rlimits"]["NOFILE"], [500, 900], "limits")
 
 
-SPECIAL = {"stub": hides_the_runtime, "raise-limits": raises_limits, "propagation": keeps_its_mounts, "fds": preserves_fds, "outlive": outlives,
+def enters_its_class(mode, env):
+    """Row resctrl: in a tree of our own."""
+    resctrl_is_entered(mode, env)
+
+
+SPECIAL = {"resctrl": enters_its_class, "stub": hides_the_runtime, "raise-limits": raises_limits, "propagation": keeps_its_mounts, "fds": preserves_fds, "outlive": outlives,
            "wait-start": waits, "ready": is_ready, "create-container": runs_box_hook,
            "start-container": runs_start_hook, "terminal": has_terminal}
 

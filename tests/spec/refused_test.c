@@ -57,7 +57,7 @@ static const struct {
 	{"linux", "\"resources\":{\"devices\":[{\"allow\":false}]}", "ok"},
 	{"linux", "\"cgroupsPath\":\"/a\"", "ok"},
 	{"linux", "\"intelRdt\":null,\"netDevices\":{}", "ok"},
-	{"linux", "\"intelRdt\":{}", "/linux/intelRdt: not supported yet"},
+	{"linux", "\"intelRdt\":{}", "ok"},
 	{"linux", "\"netDevices\":{\"e\":{}}", "/linux/netDevices: not supported yet"},
 	{"linux", "\"personality\":{\"domain\":\"LINUX\"}", "ok"},
 	{"linux", "\"memoryPolicy\":{\"mode\":\"MPOL_DEFAULT\"}", "ok"},
