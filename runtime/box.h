@@ -12,6 +12,7 @@
 
 #include "cgroup/cgroup.h"
 #include "ns/mount.h"
+#include "ns/netdev.h"
 #include "ns/nsset.h"
 #include "runtime/base/arena.h"
 #include "runtime/base/err.h"
@@ -66,7 +67,8 @@ struct box {
 	struct cgroup cgroup;
 	struct nsset ns;
 	struct mountset mounts;
-	struct filter filter; /* the host's; the box has it in `shared` */
+	struct netdevs netdevs; /* until the container is made */
+	struct filter filter;   /* the host's; the box has it in `shared` */
 	char **env;
 	char payload[PATH_MAX];
 	bool wrote_pid_file;

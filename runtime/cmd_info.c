@@ -172,7 +172,7 @@ static void linux_features(struct json *j)
 	json_open_object(j);
 	enabled(j, "idmap", true);
 	json_close_object(j);
-	enabled(j, "netDevices", false);
+	enabled(j, "netDevices", true);
 	json_close_object(j);
 }
 

@@ -118,6 +118,8 @@ static int walk(struct box *b, bool foreground, struct err *err)
 	store_unlock(b->dir);
 	/* The container's mounts should end with it, not with us. */
 	mountset_finish(&b->mounts);
+	/* So should its network; the devices in it are its own from now on. */
+	netdevs_finish(&b->netdevs);
 	if (b->opt.trace && steps_write_trace(b, b->opt.trace, err) < 0)
 		log_warn("%s", err->msg);
 	if (!foreground)

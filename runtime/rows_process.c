@@ -26,6 +26,26 @@ int row_io_priority_apply(struct box *b, struct err *err)
 	return task_io_priority(b->ns.pid, b->spec->process->ioPriority, err);
 }
 
+bool row_has_net_devices(const struct box *b)
+{
+	return b->spec->linux_->netDevices.n;
+}
+
+int row_net_devices_apply(struct box *b, struct err *err)
+{
+	return netdevs_move(&b->netdevs, &b->spec->linux_->netDevices, &b->ns, b->arena, err);
+}
+
+/* Only what has failed to become a container: see walk() of cmd_run.c. */
+void row_net_devices_undo(struct box *b)
+{
+	struct err err;
+
+	if (netdevs_bring_back(&b->netdevs, &err) < 0)
+		log_warn("%s%s%s", err.msg, err.hint[0] ? ": " : "", err.hint);
+	netdevs_finish(&b->netdevs);
+}
+
 bool row_has_resctrl(const struct box *b)
 {
 	return b->spec->linux_->intelRdt;

@@ -456,6 +456,9 @@ static const struct step steps[] = {
 	 STEP_ENTERS},
 	{"io-priority", HOST, "/process/ioPriority", row_has_io_priority, row_io_priority_apply,
 	 NULL, STEP_ENTERS},
+	/* From the host's namespace; before sysctl, which may be about them. */
+	{"net-devices", HOST, "/linux/netDevices", row_has_net_devices, row_net_devices_apply,
+	 row_net_devices_undo, 0},
 	/* Its files are the host's, and want the process by the host's number. */
 	{"resctrl", HOST, "/linux/intelRdt", row_has_resctrl, row_resctrl_apply, row_resctrl_undo,
 	 0},

@@ -122,7 +122,8 @@ const struct object object_device = OBJECT(spec_device, device_fields, check_dev
 
 static const struct field netdev_fields[] = {
 	{F(spec_netdev, name, K_STR), .longest = 15, .applied = LIKE_OWNER,
-	 .doc = "Its name in the container.  Without it the name stays."},
+	 .doc = "Its name in the container; with %d the kernel finds a number.  Without it the "
+		"name stays."},
 };
 static const struct object object_netdev = OBJECT(spec_netdev, netdev_fields, NULL);
 
@@ -218,7 +219,7 @@ static const struct field linux_fields[] = {
 	 BY("time-offsets"), .doc = "Offsets of the clocks \"monotonic\" and \"boottime\"."},
 	{F(spec_linux, devices, K_LIST), .object = &object_device, BY("devices"),
 	 .doc = "Device nodes, besides those that every container has."},
-	{F(spec_linux, netDevices, K_OBJMAP), .object = &object_netdev,
+	{F(spec_linux, netDevices, K_OBJMAP), .object = &object_netdev, BY("net-devices"),
 	 .doc = "Network devices of the host to move into the container."},
 	{F(spec_linux, cgroupsPath, K_STR), BY("cgroup"),
 	 .doc = "Where in the cgroup tree: below its mount when absolute, else beneath bryo's "

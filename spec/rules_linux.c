@@ -81,6 +81,57 @@ static int check_sysctl(const struct pairs *list, struct err *err)
 	return 0;
 }
 
+/* What the kernel accepts as the name of a device. */
+static bool is_device_name(const char *s)
+{
+	size_t len = strlen(s);
+
+	return len && len < 16 && strcmp(s, ".") != 0 && strcmp(s, "..") != 0 &&
+	       !strpbrk(s, "/: \t\n\v\f\r");
+}
+
+/* One "%d", at the end. */
+static bool is_template(const char *s)
+{
+	const char *percent = strchr(s, '%');
+
+	return percent && !strcmp(percent, "%d");
+}
+
+static const char *name_inside(const struct spec_netdev *d)
+{
+	return d->name ? d->name : d->key;
+}
+
+static const char *check_netdev(const struct spec_netdevs *list, size_t i)
+{
+	const char *name = name_inside(&list->v[i]);
+
+	if (!is_device_name(list->v[i].key) || strchr(list->v[i].key, '%'))
+		return "is no name of a network device";
+	if (!is_device_name(name) || (strchr(name, '%') && !is_template(name)))
+		return "the new name is none of a network device";
+	for (size_t k = 0; k < i; k++)
+		if (!strcmp(name, name_inside(&list->v[k])) && !is_template(name))
+			return "another device gets the same name";
+	return NULL;
+}
+
+static int check_netdevs(const struct spec_netdevs *list, struct err *err)
+{
+	for (size_t i = 0; i < list->n; i++) {
+		const char *why = check_netdev(list, i);
+		char ptr[sizeof(err->ptr)] = "";
+
+		if (!why)
+			continue;
+		ptr_append(ptr, sizeof(ptr), "netDevices");
+		ptr_append(ptr, sizeof(ptr), list->v[i].key);
+		return err_at(err, ptr, 0, "%s", why);
+	}
+	return 0;
+}
+
 int check_linux(void *obj, uint64_t present, struct err *err)
 {
 	const struct spec_linux *l = obj;
@@ -96,6 +147,8 @@ int check_linux(void *obj, uint64_t present, struct err *err)
 		return -1;
 	if (l->timeOffsets.n && !(types >> NS_TIME & 1))
 		return err_at(err, "/timeOffsets", 0, "needs a time namespace");
+	if (check_netdevs(&l->netDevices, err))
+		return -1;
 	return check_sysctl(&l->sysctl, err);
 }
 

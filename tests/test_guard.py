@@ -18,14 +18,17 @@ from lib.host import sacrifice
 from lib.steps import rows, try_rows
 from lib.view import make_view
 from test_confinement import GUARDS
+from test_netdev import moves_a_device
 from test_resctrl import resctrl_is_entered
 from test_terminal import terminal_works
 
 #: Rows of the host that can be left out like those of the box.
-HOST_ROWS = ("scheduler", "io-priority", "resctrl")
+HOST_ROWS = ("scheduler", "io-priority", "resctrl", "net-devices")
 
 #: (row, mode) where the property holds anyway, and why.
 HOLDS_ANYWAY = {
+    ("net-devices", "rootless"): "an ordinary user has no device to move",
+    ("net-devices", "ranges"): "an ordinary user has no device to move",
     ("user", "rootless"): "the only id is the caller's already",
     # A mount namespace of a new user namespace has slaves of the host's mounts.
     ("propagation", "userns"): "nothing goes from a slave to its master",
@@ -143,7 +146,8 @@ def enters_its_class(mode, env):
     resctrl_is_entered(mode, env)
 
 
-SPECIAL = {"resctrl": enters_its_class, "stub": hides_the_runtime, "raise-limits": raises_limits, "propagation": keeps_its_mounts, "fds": preserves_fds, "outlive": outlives,
+SPECIAL = {"resctrl": enters_its_class, "net-devices": moves_a_device,
+           "stub": hides_the_runtime, "raise-limits": raises_limits, "propagation": keeps_its_mounts, "fds": preserves_fds, "outlive": outlives,
            "wait-start": waits, "ready": is_ready, "create-container": runs_box_hook,
            "start-container": runs_start_hook, "terminal": has_terminal}
 

@@ -58,7 +58,7 @@ static const struct {
 	{"linux", "\"cgroupsPath\":\"/a\"", "ok"},
 	{"linux", "\"intelRdt\":null,\"netDevices\":{}", "ok"},
 	{"linux", "\"intelRdt\":{}", "ok"},
-	{"linux", "\"netDevices\":{\"e\":{}}", "/linux/netDevices: not supported yet"},
+	{"linux", "\"netDevices\":{\"e\":{}}", "ok"},
 	{"linux", "\"personality\":{\"domain\":\"LINUX\"}", "ok"},
 	{"linux", "\"memoryPolicy\":{\"mode\":\"MPOL_DEFAULT\"}", "ok"},
 	{"linux", "\"mountLabel\":\"a\"", "/linux/mountLabel: not supported yet"},
