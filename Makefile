@@ -45,7 +45,7 @@ OBJ := $(SRC:%.c=$(B)/%.o)
 # What the unit tests link: all but main().
 LIB := $(filter-out $(B)/runtime/main.o,$(OBJ))
 FAULTS := $(SRC:%.c=$(B)/faults/%.o)
-UNIT := spec seccomp cgroup steps
+UNIT := spec seccomp cgroup steps ns
 MANUALS := bryo.1 bryo-config.5 bryo-steps.7
 
 .PHONY: all demo check check-vm check-engines bench install clean test-programs lint
