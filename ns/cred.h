@@ -56,6 +56,16 @@ int cred_signals(struct err *err);
  */
 int cred_cwd(const char *cwd, struct err *err);
 
+/*
+ * AppArmor.  The directory of the calling process's files, or -1 and err; what is
+ * to be written there to the file "exec"; writing it, for the next program that
+ * this process executes; and what its failure means (profile NULL: not known).
+ */
+int apparmor_open(int procfd, struct err *err);
+char *apparmor_request(const char *profile, struct arena *a);
+int apparmor_set(int dir, const char *profile, const char *request, struct err *err);
+int apparmor_failed(const char *profile, int num, struct err *err);
+
 /* JSON names of capabilities: "CAP_CHOWN" ...; the bounding set as the kernel has it. */
 int cred_last_cap(void);
 bool cred_knows_cap(const char *name);

@@ -179,11 +179,11 @@ int netlink_ask(struct netlink *n, const struct netlink_request *r, netlink_each
 {
 	_Alignas(NLMSG_ALIGNTO) char copy[sizeof(r->buf)];
 	struct nlmsghdr *h = (struct nlmsghdr *)copy;
-	auto_free char *buf = malloc(ANSWER_SIZE);
+	_Alignas(NLMSG_ALIGNTO) char buf[ANSWER_SIZE];
 	int end = 0;
 
-	if (!buf || r->len > sizeof(copy))
-		return err_set(err, buf ? EMSGSIZE : ENOMEM, "rtnetlink");
+	if (r->len > sizeof(copy))
+		return err_set(err, EMSGSIZE, "rtnetlink");
 	memcpy(copy, r->buf, r->len);
 	h->nlmsg_len = (uint32_t)r->len;
 	h->nlmsg_seq = ++n->seq;

@@ -12,6 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "ns/cred.h"
 #include "runtime/agent.h"
 #include "runtime/base/fd.h"
 #include "runtime/base/log.h"
@@ -189,10 +190,13 @@ int baton_await_box(struct box *b, enum baton what, struct err *err)
 static int stub_failed(const struct box *b, const struct message *m, struct err *err)
 {
 	int num = (unsigned char)m->text[0];
+	const char *profile = b->spec->process ? b->spec->process->apparmorProfile : NULL;
 
 	b->shared->payload[sizeof(b->shared->payload) - 1] = '\0';
 	if (m->what == STUB_FILTER)
 		return err_at(err, "/linux/seccomp", num, "install the filter");
+	if (m->what == STUB_APPARMOR)
+		return apparmor_failed(profile, num, err);
 	return payload_error(b->shared->payload, num, err);
 }
 
@@ -205,7 +209,7 @@ int baton_await_exec(struct box *b, struct err *err)
 
 		if (receive(b->chan, &m, &fd) <= 0)
 			break;
-		if (m.what == STUB_FILTER || m.what == STUB_EXEC)
+		if (m.what == STUB_FILTER || m.what == STUB_EXEC || m.what == STUB_APPARMOR)
 			return stub_failed(b, &m, err);
 		if (fd >= 0 && agent_serve(b, (enum baton)m.what, fd, err) < 0)
 			return -1;

@@ -77,6 +77,11 @@ struct box {
 	int console;              /* where the master of the terminal is sent, or -1 */
 	int terminal;             /* where it arrives, in the foreground, or -1 */
 	struct spec_console size; /* of the caller's terminal, in the foreground; 0: none */
+	/* AppArmor's files of the box, and what is written there; see ns/apparmor.c. */
+	struct {
+		int dir; /* or -1 */
+		char *request;
+	} apparmor;
 	/* Who decides about calls with SCMP_ACT_NOTIFY; see agent.h. */
 	struct {
 		const char *path, *metadata; /* path NULL: nobody is needed */

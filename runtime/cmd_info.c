@@ -154,7 +154,7 @@ static void linux_features(struct json *j)
 	capabilities(j);
 	cgroup_features(j);
 	seccomp_features(j);
-	enabled(j, "apparmor", false);
+	enabled(j, "apparmor", true);
 	enabled(j, "selinux", false);
 	json_key(j, "intelRdt");
 	json_open_object(j);

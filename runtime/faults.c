@@ -62,11 +62,16 @@ bool faults_inject(struct box *b, const char *row, int *ret, struct err *err)
 	return *ret || named("BRYO_SKIP", row);
 }
 
-/* ---- resctrl ---- */
+/* ---- what stands for files of the kernel ---- */
 
 const char *faults_resctrl(void)
 {
 	return getenv("BRYO_RESCTRL");
+}
+
+const char *faults_apparmor(void)
+{
+	return getenv("BRYO_APPARMOR");
 }
 
 static const char *const group_files[] = {"tasks", "schemata"};

@@ -8,6 +8,7 @@
  *
  * BRYO_RESCTRL=DIRECTORY stands for the mount of resctrl, which few machines
  * have: groups are made and removed there with the files that the kernel puts in.
+ * BRYO_APPARMOR=DIRECTORY likewise stands for /proc/self/attr/apparmor.
  */
 #ifndef BRYO_RUNTIME_FAULTS_H
 #define BRYO_RUNTIME_FAULTS_H
@@ -24,8 +25,9 @@
 void faults_prepare(struct box *b);
 /* Before a row: true when it must not run; *ret is then its result. */
 bool faults_inject(struct box *b, const char *row, int *ret, struct err *err);
-/* The directory that stands for resctrl, or NULL. */
+/* The directories that stand for others, or NULL. */
 const char *faults_resctrl(void);
+const char *faults_apparmor(void);
 int faults_resctrl_mkdir(int dir, const char *name);
 int faults_resctrl_rmdir(int dir, const char *name);
 #else
@@ -44,6 +46,11 @@ static inline bool faults_inject(struct box *b, const char *row, int *ret, struc
 }
 
 static inline const char *faults_resctrl(void)
+{
+	return NULL;
+}
+
+static inline const char *faults_apparmor(void)
 {
 	return NULL;
 }

@@ -48,6 +48,8 @@ void row_net_devices_undo(struct box *b);
 bool row_has_resctrl(const struct box *b);
 int row_resctrl_apply(struct box *b, struct err *err);
 void row_resctrl_undo(struct box *b);
+bool row_has_apparmor(const struct box *b);
+int row_apparmor_apply(struct box *b, struct err *err);
 bool row_has_memory_policy(const struct box *b);
 int row_memory_policy_apply(struct box *b, struct err *err);
 bool row_has_personality(const struct box *b);

@@ -1,8 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The rows of what the kernel grants the payload beside its credentials; the table is in sandbox.c.
  */
+#include <errno.h>
+#include <fcntl.h>
+
+#include "ns/cred.h"
 #include "ns/task.h"
 #include "runtime/base/log.h"
+#include "runtime/faults.h"
 #include "runtime/resctrl.h"
 #include "runtime/rows.h"
 
@@ -62,6 +67,32 @@ void row_resctrl_undo(struct box *b)
 
 	if (b->dir >= 0 && row_has_resctrl(b) && resctrl_remove(b->dir, &err) < 0)
 		log_warn("%s", err.msg);
+}
+
+bool row_has_apparmor(const struct box *b)
+{
+	return b->spec->process && b->spec->process->apparmorProfile;
+}
+
+/* What a stub follows it does itself, or it would be confined in the payload's place. */
+static bool has_stub(const struct box *b)
+{
+	return !b->spec->linux_->seccomp || b->spec->process->noNewPrivileges;
+}
+
+int row_apparmor_apply(struct box *b, struct err *err)
+{
+	const char *profile = b->spec->process->apparmorProfile;
+	const char *fake = faults_apparmor();
+
+	b->apparmor.dir =
+		fake ? open(fake, O_PATH | O_DIRECTORY | O_CLOEXEC) : apparmor_open(b->procfd, err);
+	if (b->apparmor.dir < 0)
+		return -1;
+	b->apparmor.request = apparmor_request(profile, b->arena);
+	if (!b->apparmor.request)
+		return err_at(err, "/process/apparmorProfile", ENOMEM, "the profile");
+	return has_stub(b) ? 0 : apparmor_set(b->apparmor.dir, profile, b->apparmor.request, err);
 }
 
 bool row_has_memory_policy(const struct box *b)

@@ -415,7 +415,14 @@ static int exec_apply(struct box *b, struct err *err)
 
 	if (b->stub < 0)
 		return payload_exec(b->payload, args, b->env, err);
-	stub_exec(b->stub, b->chan, b->agent.page, b->payload, args->v, b->env);
+	stub_exec(&(const struct stub_task){.stub = b->stub,
+					    .chan = b->chan,
+					    .page = b->agent.page,
+					    .attr = b->apparmor.dir,
+					    .request = b->apparmor.request,
+					    .path = b->payload,
+					    .argv = args->v,
+					    .env = b->env});
 	return err_set(err, errno, "execute the program that starts the payload");
 }
 
@@ -498,6 +505,9 @@ static const struct step steps[] = {
 	 row_create_runtime_apply, NULL, 0},
 	{"create-container", BOX, "/hooks/createContainer", row_has_create_container,
 	 row_create_container_apply, NULL, 0},
+	/* After hooks that it does not concern; while the host's /sys says whether it is on. */
+	{"apparmor", BOX, "/process/apparmorProfile", row_has_apparmor, row_apparmor_apply, NULL,
+	 0},
 	/* Everything of the host's that is needed has been opened or cloned. */
 	{"pivot", BOX, "/root/path", NULL, pivot_apply, NULL, 0},
 	/* After all mounts: a later one could uncover what is masked. */

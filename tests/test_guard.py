@@ -17,6 +17,7 @@ from lib.check import Failed, Skip, check, contains, equal, fail, test
 from lib.host import sacrifice
 from lib.steps import rows, try_rows
 from lib.view import make_view
+from test_apparmor import profile_is_asked_for
 from test_confinement import GUARDS
 from test_netdev import moves_a_device
 from test_resctrl import resctrl_is_entered
@@ -141,15 +142,12 @@ def raises_limits(mode, env):
         equal(report["rlimits"]["NOFILE"], [500, 900], "limits")
 
 
-def enters_its_class(mode, env):
-    """Row resctrl: in a tree of our own."""
-    resctrl_is_entered(mode, env)
-
-
-SPECIAL = {"resctrl": enters_its_class, "net-devices": moves_a_device,
-           "stub": hides_the_runtime, "raise-limits": raises_limits, "propagation": keeps_its_mounts, "fds": preserves_fds, "outlive": outlives,
+SPECIAL = {"stub": hides_the_runtime, "raise-limits": raises_limits,
+           "propagation": keeps_its_mounts, "fds": preserves_fds, "outlive": outlives,
            "wait-start": waits, "ready": is_ready, "create-container": runs_box_hook,
-           "start-container": runs_start_hook, "terminal": has_terminal}
+           "start-container": runs_start_hook, "apparmor": profile_is_asked_for,
+           "resctrl": resctrl_is_entered, "net-devices": moves_a_device,
+           "terminal": has_terminal}
 
 
 def guards_of(row, mode):

@@ -95,23 +95,42 @@ int stub_make(const struct sock_filter *insns, size_t len, unsigned int flags, s
 	return fd_take(&fd);
 }
 
-int stub_exec(int stub, int chan, int page, const char *path, char *const *argv, char *const *env)
+/* The stub inherits it; -1 is nothing. */
+static int let_through(int fd)
 {
-	size_t n = 0;
-	char numbers[32];
+	return fd < 0 ? 0 : fcntl(fd, F_SETFD, 0);
+}
+
+/* "chan,page,attr": what there is not is left out, with the commas behind the last. */
+static void write_numbers(char *text, size_t size, const struct stub_task *t)
+{
+	int n = snprintf(text, size, "%d", t->chan);
+
+	if (t->page >= 0)
+		n += snprintf(text + n, size - (size_t)n, ",%d", t->page);
+	if (t->attr >= 0)
+		snprintf(text + n, size - (size_t)n, t->page >= 0 ? ",%d" : ",,%d", t->attr);
+}
+
+int stub_exec(const struct stub_task *t)
+{
+	size_t n = 0, first = 0;
+	char numbers[40];
 	char **args;
 
-	while (argv[n])
+	while (t->argv[n])
 		n++;
-	args = malloc((n + 3) * sizeof(*args));
+	args = malloc((n + 4) * sizeof(*args));
 	if (!args)
 		return -1;
-	snprintf(numbers, sizeof(numbers), page < 0 ? "%d" : "%d,%d", chan, page);
-	args[0] = (char *)path;
-	args[1] = numbers;
-	memcpy(args + 2, argv, (n + 1) * sizeof(*args));
-	if (fcntl(chan, F_SETFD, 0) == 0 && (page < 0 || fcntl(page, F_SETFD, 0) == 0))
-		execveat(stub, "", args, env, AT_EMPTY_PATH);
+	write_numbers(numbers, sizeof(numbers), t);
+	args[first++] = (char *)t->path;
+	args[first++] = numbers;
+	if (t->attr >= 0)
+		args[first++] = (char *)t->request;
+	memcpy(args + first, t->argv, (n + 1) * sizeof(*args));
+	if (!let_through(t->chan) && !let_through(t->page) && !let_through(t->attr))
+		execveat(t->stub, "", args, t->env, AT_EMPTY_PATH);
 	free(args);
 	return -1;
 }

@@ -9,7 +9,8 @@
  * It is this program, of which there is nothing to be had.
  *
  * No C library: its start-up would cost more than all that is done here.
- * Called with argv = { path, "channel[,page]", the payload's argv ... }.
+ * Called with argv = { path, "channel[,[page][,attr]]", what is written there if it
+ * is given, the payload's argv ... }; see struct stub_task.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -98,10 +99,10 @@ static long call(long nr, long a, long b, long c)
 	return call6(nr, a, b, c, 0, 0, 0);
 }
 
-/* The first number of a list; *s is behind it and the comma. */
+/* The first number of a list, -1 when it is left out; *s is behind it and the comma. */
 static int number(const char **s)
 {
-	int n = 0;
+	int n = **s && **s != ',' ? 0 : -1;
 
 	while (**s && **s != ',')
 		n = n * 10 + (*(*s)++ - '0');
@@ -148,6 +149,21 @@ static void install(int chan, struct handover *page)
 		fail(chan, STUB_FILTER, -ETIMEDOUT);
 }
 
+/* For the next program that we execute: see ns/apparmor.c. */
+static void confine(int chan, int dir, const char *request)
+{
+	long fd = call(SYS_openat, dir, (long)"exec", O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
+	long len = 0, n;
+
+	while (request[len])
+		len++;
+	n = fd < 0 ? fd : call(SYS_write, fd, (long)request, len);
+	if (n != len)
+		fail(chan, STUB_APPARMOR, n < 0 ? n : -EIO);
+	call(SYS_close, fd, 0, 0);
+	call(SYS_close, dir, 0, 0);
+}
+
 _Noreturn void stub_main(long *stack);
 
 _Noreturn void stub_main(long *stack)
@@ -156,7 +172,8 @@ _Noreturn void stub_main(long *stack)
 	char **argv = (char **)(stack + 1), **envp = argv + argc + 1;
 	struct handover *page = 0;
 	const char *numbers;
-	int chan;
+	char **payload;
+	int chan, fd, attr;
 
 	/* Should we be readable after all, by a capability: see stub_make(). */
 	call(SYS_prctl, PR_SET_DUMPABLE, 0, 0);
@@ -165,11 +182,16 @@ _Noreturn void stub_main(long *stack)
 		fail(-1, STUB_EXEC, -2);
 	numbers = argv[1];
 	chan = number(&numbers);
-	if (*numbers)
-		page = map_page(chan, number(&numbers));
+	fd = number(&numbers);
+	attr = number(&numbers);
+	payload = argv + (attr < 0 ? 2 : 3);
 
 	call(SYS_fcntl, chan, F_SETFD, FD_CLOEXEC);
+	if (fd >= 0)
+		page = map_page(chan, fd);
+	if (attr >= 0)
+		confine(chan, attr, argv[2]);
 	if (stub_params.len)
 		install(chan, page);
-	fail(chan, STUB_EXEC, call(SYS_execve, (long)argv[0], (long)(argv + 2), (long)envp));
+	fail(chan, STUB_EXEC, call(SYS_execve, (long)argv[0], (long)payload, (long)envp));
 }

@@ -18,7 +18,7 @@ struct stub_params {
 };
 
 /* What it says on the channel when it fails; num is an errno (all are < 256). */
-enum { STUB_EXEC = 'X', STUB_FILTER = 'F' };
+enum { STUB_EXEC = 'X', STUB_FILTER = 'F', STUB_APPARMOR = 'A' };
 
 struct stub_message {
 	char what;
@@ -31,11 +31,18 @@ struct stub_message {
  */
 int stub_make(const struct sock_filter *insns, size_t len, unsigned int flags, struct err *err);
 
-/*
- * Execute it: `path` with argv and env, failures to the descriptor `chan`.  The
- * listener of a filter that has one is handed over in `page`, else -1.
- * Returns only with an error of its own; -1 and errno.
- */
-int stub_exec(int stub, int chan, int page, const char *path, char *const *argv, char *const *env);
+/* What it is to do. */
+struct stub_task {
+	int stub; /* the memory file */
+	int chan; /* where failures are told */
+	int page; /* in which the listener of a filter that has one is handed over, or -1 */
+	int attr; /* where AppArmor's file is to which `request` is written, or -1 */
+	const char *request;
+	const char *path; /* the payload */
+	char *const *argv, *const *env;
+};
+
+/* Execute it.  Returns only with an error of its own; -1 and errno. */
+int stub_exec(const struct stub_task *t);
 
 #endif

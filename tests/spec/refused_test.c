@@ -21,7 +21,7 @@ static const struct {
 	{"process", "\"terminal\":false,\"consoleSize\":{\"height\":1,\"width\":2}", "ok"},
 	{"process", "\"terminal\":true", "ok"},
 	{"process", "\"apparmorProfile\":\"\",\"selinuxLabel\":\"\"", "ok"},
-	{"process", "\"apparmorProfile\":\"a\"", "/process/apparmorProfile: not supported yet"},
+	{"process", "\"apparmorProfile\":\"a\"", "ok"},
 	{"process", "\"selinuxLabel\":\"a\"", "/process/selinuxLabel: not supported yet"},
 	{"process", "\"scheduler\":{\"policy\":\"SCHED_OTHER\"}", "ok"},
 	{"process", "\"ioPriority\":{\"class\":\"IOPRIO_CLASS_BE\"}", "ok"},

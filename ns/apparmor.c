@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * AppArmor's profile of the next program: /proc/self/attr/apparmor/exec of
+ * apparmor(7).  The kernel takes the name from the process alone that has opened
+ * the file, and counts a new program as a new process: so whoever executes the
+ * payload has to open it, too.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "ns/cred.h"
+#include "ns/procfs.h"
+#include "ns/sys.h"
+#include "runtime/base/fd.h"
+
+/* The files are there also where it is built in and switched off. */
+static bool is_enabled(void)
+{
+	auto_close int fd = open("/sys/module/apparmor/parameters/enabled", O_RDONLY | O_CLOEXEC);
+	char c = 'N';
+
+	return fd >= 0 && read(fd, &c, 1) == 1 && c == 'Y';
+}
+
+int apparmor_open(int procfd, struct err *err)
+{
+	int fd = -1;
+
+	if (is_enabled())
+		fd = procfs_open(procfd, "self/attr/apparmor", O_PATH | O_DIRECTORY);
+	if (fd >= 0)
+		return fd;
+	return err_at(err, "/process/apparmorProfile", 0, "AppArmor is not enabled on this host");
+}
+
+char *apparmor_request(const char *profile, struct arena *a)
+{
+	return arena_printf(a, "exec %s", profile);
+}
+
+int apparmor_failed(const char *profile, int num, struct err *err)
+{
+	err_at(err, "/process/apparmorProfile", num, "change to the profile%s%.100s",
+	       profile ? " " : "", profile ? profile : "");
+	if (num == ENOENT)
+		err_hint(err, "it is not loaded: see aa-status(8)");
+	return -1;
+}
+
+int apparmor_set(int dir, const char *profile, const char *request, struct err *err)
+{
+	auto_close int fd = openat(dir, "exec", O_WRONLY | O_NOFOLLOW | O_CLOEXEC);
+	size_t len = strlen(request);
+
+	if (fd < 0 || write(fd, request, len) != (ssize_t)len)
+		return apparmor_failed(profile, errno, err);
+	return 0;
+}
