@@ -80,19 +80,24 @@ static _Noreturn void pass_on(const struct box *b, pid_t box, const struct hando
 	_exit(baton_send_fd(b->chan, BATON_LISTENER, (int)(n - 1)) < 0 ? EXIT_BRYO : 0);
 }
 
-/* Not waited for, lest the filter forbid it: nobody's children need be while they are ignored. */
+/*
+ * The filter may forbid to wait for it.  Nobody need do that whose children end
+ * while they are ignored; that it has ended before they no longer are is the
+ * host's to see.
+ */
 static int start_passing_on(const struct box *b, struct handover *page, struct err *err)
 {
+	auto_close int pidfd = -1;
 	pid_t pid, box = getpid();
 
 	page->comes = 1;
 	if (signal(SIGCHLD, SIG_IGN) == SIG_ERR)
 		return err_set(err, errno, "ignore SIGCHLD");
-	pid = sys_clone3(CLONE_FILES, SIGCHLD, NULL);
+	pid = sys_clone3(CLONE_FILES, SIGCHLD, &pidfd);
 	if (pid == 0)
 		pass_on(b, box, page);
-	if (pid < 0)
-		return err_set(err, errno, "fork for the seccomp listener");
+	if (pid < 0 || baton_send_fd(b->chan, BATON_HELPER, pidfd) < 0)
+		return err_set(err, errno, "a process for the seccomp listener");
 	return agent_announce(b, err);
 }
 
@@ -162,6 +167,8 @@ static int connect_to(const char *path, struct err *err)
 		err_at(err, PATH, errno, "connect to %s", path);
 		if (err->num == ECONNREFUSED)
 			err_hint(err, "no agent listens there");
+		if (err->num == EAGAIN)
+			err_hint(err, "the agent has taken no connection for %d s", PATIENCE_S);
 		return -1;
 	}
 	return fd_take(&fd);
@@ -277,20 +284,41 @@ static int serve_page(const struct box *b, struct handover *page, struct err *er
 	return -1;
 }
 
+/* From the helper, which must have ended when the box goes on. */
+static int serve_listener(struct box *b, struct handover *page, int listener, struct err *err)
+{
+	struct pollfd p = {.fd = b->agent.helper, .events = POLLIN};
+
+	if (send_state(b, listener, err) < 0)
+		return -1;
+	while (poll(&p, 1, -1) < 0)
+		if (errno != EINTR)
+			return err_set(err, errno, "poll");
+	close(fd_take(&b->agent.helper));
+	__atomic_store_n(&page->sent, 1, __ATOMIC_RELEASE);
+	return 0;
+}
+
+static int serve_helper(struct box *b, int pidfd, struct err *err)
+{
+	b->agent.helper = fcntl(pidfd, F_DUPFD_CLOEXEC, 0);
+	return b->agent.helper < 0 ? err_set(err, errno, "dup") : 0;
+}
+
 int agent_serve(struct box *b, enum baton what, int fd, struct err *err)
 {
 	struct handover *page = what == BATON_PAGE ? map_checked(fd, err) : b->agent.await;
 	int bad;
 
+	if (what == BATON_HELPER)
+		return serve_helper(b, fd, err);
 	if (!page)
 		return what == BATON_PAGE ? -1 : 0;
 	if (what == BATON_PAGE && page->comes) {
 		b->agent.await = page;
 		return 0;
 	}
-	bad = what == BATON_PAGE ? serve_page(b, page, err) : send_state(b, fd, err);
-	if (!bad && what == BATON_LISTENER)
-		__atomic_store_n(&page->sent, 1, __ATOMIC_RELEASE);
+	bad = what == BATON_PAGE ? serve_page(b, page, err) : serve_listener(b, page, fd, err);
 	b->agent.await = NULL;
 	munmap(page, HANDOVER_SIZE);
 	return bad;

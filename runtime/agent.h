@@ -24,7 +24,7 @@ int agent_announce(const struct box *b, struct err *err);
 int agent_install(struct box *b, const struct filter *f, struct err *err);
 
 /*
- * Host, with the descriptor of a BATON_PAGE or a BATON_LISTENER: see to it that the
+ * Host, with the descriptor of a BATON_PAGE, HELPER or LISTENER: see to it that the
  * agent gets the listener.  Returns 0 also when the box has something else to say
  * meanwhile, which is then still unread on the channel.  -1 and err: nobody would
  * answer the box's calls, which waits until it is killed.

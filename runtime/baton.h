@@ -17,8 +17,9 @@ enum baton {
 	BATON_READY = 'R',
 	BATON_ERROR = 'E',
 	BATON_WARNING = 'W',
-	/* These two with a descriptor: see agent.h. */
+	/* These with a descriptor: see agent.h. */
 	BATON_PAGE = 'P',
+	BATON_HELPER = 'H',
 	BATON_LISTENER = 'L'
 };
 

@@ -87,6 +87,7 @@ struct box {
 		const char *path, *metadata; /* path NULL: nobody is needed */
 		int page;                    /* in the box; or -1 */
 		struct handover *await;      /* in the host: a listener will come for this one */
+		int helper;                  /* and this process (a pidfd) will send it; or -1 */
 	} agent;
 };
 

@@ -110,7 +110,7 @@ static void plan_agent(struct box *b)
 {
 	const struct spec_seccomp *s = b->spec->linux_->seccomp;
 
-	b->agent.page = b->apparmor.dir = -1;
+	b->agent.page = b->agent.helper = b->apparmor.dir = -1;
 	if (!s || !spec_seccomp_notifies(s))
 		return;
 	b->agent.path = s->listenerPath;

@@ -8,7 +8,7 @@ import socket
 
 from lib import users
 from lib.agent import Agent, number
-from lib.case import Case, need_bryo
+from lib.case import Case, need_bryo, need_busybox
 from lib.check import check, contains, equal, test, wait_until
 from lib.view import seccomp
 
@@ -112,6 +112,29 @@ def agent_outlives_bryo(case):
                 stdout=None, stderr=None)
         equal(case.state()["status"], "running", "status")
         case.delete()
+
+
+@both_filters
+def nobody_is_left_inside(case):
+    """The helper that bryo needs without no_new_privs has ended, and been reaped."""
+    path = ask(case, "sethostname")
+    with Agent(path, deny_hostname()):
+        for _ in range(10):
+            listing = case.run_ok(["/probe", "ls", "/proc"]).out.split()
+            equal([name for name in listing if name.isdigit()], ["1"], "processes")
+
+
+@both_filters
+def hooks_beside_an_agent(case):
+    """Rows behind the filter wait for their own children still."""
+    need_busybox()
+    case.config["hooks"] = {"startContainer": [
+        {"path": "/bin/sh", "args": ["sh", "-c", "exit 0"]}]}
+    path = ask(case, "sethostname")
+    with Agent(path, deny_hostname()):
+        case.run_ok(["/probe", "exit", "0"])
+        case.config["hooks"]["startContainer"][0]["args"][2] = "exit 3"
+        contains(case.run_fails(["/probe", "exit", "0"]).last_error(), "exit status 3", "error")
 
 
 @both_filters
