@@ -6,8 +6,8 @@
  * that its result can be cached.
  *
  * Several entries may match one call: the strictest one decides, in the kernel's
- * own order for stacked filters (KILL_PROCESS, KILL_THREAD, TRAP, ERRNO, TRACE,
- * LOG, ALLOW); among equally strict ones the first of the configuration.  Of
+ * own order for stacked filters (KILL_PROCESS, KILL_THREAD, TRAP, ERRNO, NOTIFY,
+ * TRACE, LOG, ALLOW); among equally strict ones the first of the configuration.  Of
  * the entries without conditions for one call, only the first counts.  The
  * conditions of one entry are ANDed.  filter.c has the reasons.
  */

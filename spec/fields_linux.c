@@ -163,7 +163,7 @@ static const struct field seccomp_fields[] = {
 		"own is always among them; calls of any other end the process."},
 	{F(spec_seccomp, flags, K_FLAGS), .names = filter_flags, .applied = LIKE_OWNER,
 	 .doc = "SECCOMP_FILTER_FLAG_* of seccomp(2)."},
-	{F(spec_seccomp, listenerPath, K_STR), .absolute = true, .applied = LIKE_OWNER,
+	{F(spec_seccomp, listenerPath, K_STR), .applied = LIKE_OWNER,
 	 .doc = "Socket of an agent who decides about calls with SCMP_ACT_NOTIFY."},
 	{F(spec_seccomp, listenerMetadata, K_STR), .applied = LIKE_OWNER,
 	 .doc = "Text handed to that agent."},

@@ -272,6 +272,10 @@ int check_seccomp(void *obj, uint64_t present, struct err *err)
 	/* Without an agent such a call would fail with ENOSYS, not be judged. */
 	if (!s->listenerPath && spec_seccomp_notifies(s))
 		return err_at(err, "/listenerPath", 0, "required by SCMP_ACT_NOTIFY, and missing");
+	/* "If the SCMP_ACT_NOTIFY action is not used this value is ignored." */
+	if (s->listenerPath && s->listenerPath[0] != '/' && spec_seccomp_notifies(s))
+		return err_at(err, "/listenerPath", 0, "\"%.64s\" is not an absolute path",
+			      s->listenerPath);
 	if (!s->listenerPath && s->listenerMetadata)
 		return err_at(err, "/listenerMetadata", 0, "needs listenerPath");
 	return check_errno(s->defaultAction, &s->defaultErrnoRet, "/defaultErrnoRet", err);

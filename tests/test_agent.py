@@ -159,7 +159,7 @@ def long_paths_of_the_socket(case):
 
 @both_filters
 def path_is_ignored_without_notify(case):
-    ask(case)
+    ask(case, listenerPath="not/even/absolute")
     equal(case.run_ok(["/probe", "echo", "hello"]).out, "hello\n", "output")
 
 

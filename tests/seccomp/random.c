@@ -65,8 +65,8 @@ static uint64_t value(struct random *r)
 
 static int action(struct random *r, struct opt_u64 *data)
 {
-	static const int v[] = {ACT_KILL_THREAD, ACT_KILL_PROCESS, ACT_TRAP,  ACT_ERRNO, ACT_ERRNO,
-				ACT_TRACE,       ACT_LOG,          ACT_ALLOW, ACT_ALLOW};
+	static const int v[] = {ACT_KILL_THREAD, ACT_KILL_PROCESS, ACT_TRAP, ACT_ERRNO, ACT_ERRNO,
+				ACT_TRACE,       ACT_NOTIFY,       ACT_LOG,  ACT_ALLOW, ACT_ALLOW};
 	int a = v[below(r, COUNT(v))];
 
 	if (a == ACT_ERRNO || a == ACT_TRACE)

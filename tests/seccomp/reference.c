@@ -43,6 +43,8 @@ static uint32_t word(int action, struct opt_u64 ret)
 		return SCMP_ACT_TRACE(data);
 	case ACT_LOG:
 		return SCMP_ACT_LOG;
+	case ACT_NOTIFY:
+		return SCMP_ACT_NOTIFY;
 	default:
 		return SCMP_ACT_ALLOW;
 	}
@@ -53,12 +55,14 @@ static int strictness(uint32_t action)
 {
 	switch (action & 0xffff0000U) {
 	case SCMP_ACT_KILL_PROCESS:
-		return 6;
+		return 7;
 	case SCMP_ACT_KILL_THREAD:
-		return 5;
+		return 6;
 	case SCMP_ACT_TRAP:
-		return 4;
+		return 5;
 	case SCMP_ACT_ERRNO(0):
+		return 4;
+	case SCMP_ACT_NOTIFY:
 		return 3;
 	case SCMP_ACT_TRACE(0):
 		return 2;
