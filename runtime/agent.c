@@ -174,7 +174,7 @@ static int connect_to(const char *path, struct err *err)
 	return fd_take(&fd);
 }
 
-static void write_state(struct json *j, const struct record *r, enum status status,
+static void write_state(struct json *j, pid_t pid, const struct record *r, enum status status,
 			const char *metadata)
 {
 	json_open_object(j);
@@ -185,7 +185,7 @@ static void write_state(struct json *j, const struct record *r, enum status stat
 	json_str(j, "seccompFd");
 	json_close_array(j);
 	json_key(j, "pid");
-	json_int(j, r->pid);
+	json_int(j, pid);
 	if (metadata) {
 		json_key(j, "metadata");
 		json_str(j, metadata);
@@ -228,7 +228,7 @@ static int send_all(int fd, const char *text, size_t len, int listener)
 
 static int send_state(const struct box *b, int listener, struct err *err)
 {
-	enum status status = b->op == OP_START ? CREATED : CREATING;
+	enum status status = b->op == OP_EXEC ? RUNNING : b->op == OP_START ? CREATED : CREATING;
 	auto_close int fd = -1;
 	struct json *j;
 	struct record r;
@@ -236,7 +236,9 @@ static int send_state(const struct box *b, int listener, struct err *err)
 	size_t len;
 	int bad;
 
-	if (record_of(b, &r, err) < 0)
+	if (b->record)
+		r = *b->record;
+	else if (record_of(b, &r, err) < 0)
 		return -1;
 	fd = connect_to(b->agent.path, err);
 	if (fd < 0)
@@ -244,7 +246,7 @@ static int send_state(const struct box *b, int listener, struct err *err)
 	j = json_new(false);
 	if (!j)
 		return err_set(err, ENOMEM, "the container process state");
-	write_state(j, &r, status, b->agent.metadata);
+	write_state(j, b->ns.pid, &r, status, b->agent.metadata);
 	bad = json_finish(j, &text, &len, err);
 	if (!bad && send_all(fd, text, len, listener) < 0)
 		bad = err_at(err, PATH, errno, "send the container process state to %s",

@@ -24,6 +24,7 @@ enum side { HOST, BOX };
 enum op { OP_RUN, OP_CREATE, OP_START, OP_EXEC };
 
 struct table;
+struct record;
 
 /* What both processes see; see shared.h. */
 struct shared;
@@ -44,6 +45,7 @@ struct box {
 	bool may_add_userns;       /* not forbidden by --rootless=false */
 	const struct table *table; /* of steps; see steps.h */
 	const struct spec *spec;
+	const struct record *record; /* exec: of the container, as it is */
 	const char *config; /* the text of the configuration, for `exec` to come */
 	size_t config_len;
 	struct arena *arena;

@@ -99,6 +99,7 @@ static int enter(struct arguments *a, struct found *f, int pidfd, struct err *er
 		.id = f->record.id,
 		.bundle = f->record.bundle,
 		.store = -1,
+		.record = &f->record,
 		.opt = a->box,
 		.arena = &f->arena,
 	};

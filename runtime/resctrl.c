@@ -422,24 +422,61 @@ static int check_monitoring(const struct resctrl *r, const struct spec_rdt *rdt,
 	return 0;
 }
 
-static int enter_monitoring(struct resctrl *r, const struct spec_rdt *rdt, const char *id,
-			    int state, pid_t pid, struct err *err)
+/* A group of that container's; its name is that of a directory below the mount. */
+static void name_monitoring(struct resctrl *r, const struct spec_rdt *rdt, const char *id)
 {
 	const char *clos = rdt->closID ? rdt->closID : id;
-	char tasks[sizeof(r->mon.name) + 8];
 
 	snprintf(r->mon.name, sizeof(r->mon.name), "%s/mon_groups/%s",
 		 strcmp(clos, "/") != 0 ? clos : ".", id);
-	if (make(r, state, &r->mon, PTR, err) < 0)
-		return -1;
+}
+
+static int write_monitored(const struct resctrl *r, pid_t pid, struct err *err)
+{
+	char tasks[sizeof(r->mon.name) + 8];
+
 	snprintf(tasks, sizeof(tasks), "%s/tasks", r->mon.name);
 	return write_pid(r->mount, tasks, pid, err);
+}
+
+static int enter_monitoring(struct resctrl *r, const struct spec_rdt *rdt, const char *id,
+			    int state, pid_t pid, struct err *err)
+{
+	name_monitoring(r, rdt, id);
+	if (make(r, state, &r->mon, PTR, err) < 0)
+		return -1;
+	return write_monitored(r, pid, err);
+}
+
+static bool is_monitored(const struct spec_rdt *rdt)
+{
+	return rdt->enableMonitoring || rdt->enableCMT || rdt->enableMBM;
+}
+
+int resctrl_follow(const struct spec_rdt *rdt, const char *id, pid_t pid, struct err *err)
+{
+	struct resctrl r = {.mount = -1, .dir = -1};
+	const char *name = rdt->closID ? rdt->closID : id;
+	char tasks[NAME_MAX + 16];
+	int bad;
+
+	if (find_mount(r.path) < 0)
+		return no_mount(0, err);
+	r.mount = open_mount(r.path);
+	if (r.mount < 0)
+		return no_mount(errno, err);
+	snprintf(tasks, sizeof(tasks), "%s/tasks", strcmp(name, "/") != 0 ? name : ".");
+	name_monitoring(&r, rdt, id);
+	bad = write_pid(r.mount, tasks, pid, err);
+	if (!bad && is_monitored(rdt))
+		bad = write_monitored(&r, pid, err);
+	close(r.mount);
+	return bad;
 }
 
 int resctrl_enter(const struct spec_rdt *rdt, const char *id, int state, pid_t pid, struct err *err)
 {
 	struct resctrl r = {.mount = -1, .dir = -1};
-	bool monitored = rdt->enableMonitoring || rdt->enableCMT || rdt->enableMBM;
 	int bad;
 
 	if (find_mount(r.path) < 0)
@@ -453,7 +490,7 @@ int resctrl_enter(const struct spec_rdt *rdt, const char *id, int state, pid_t p
 		bad = check_monitoring(&r, rdt, err);
 	if (!bad)
 		bad = enter_class(&r, rdt, id, state, pid, err);
-	if (!bad && monitored)
+	if (!bad && is_monitored(rdt))
 		bad = enter_monitoring(&r, rdt, id, state, pid, err);
 	fd_cleanup(&r.dir);
 	fd_cleanup(&r.mount);

@@ -21,6 +21,9 @@
 int resctrl_enter(const struct spec_rdt *rdt, const char *id, int state, pid_t pid,
 		  struct err *err);
 
+/* Put one more process of that container where its first one was put. */
+int resctrl_follow(const struct spec_rdt *rdt, const char *id, pid_t pid, struct err *err);
+
 /* Remove what was made for the container with that state directory; idempotent. */
 int resctrl_remove(int state, struct err *err);
 

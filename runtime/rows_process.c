@@ -5,7 +5,9 @@
 #include <fcntl.h>
 
 #include "ns/cred.h"
+#include "ns/procfs.h"
 #include "ns/task.h"
+#include "runtime/base/fd.h"
 #include "runtime/base/log.h"
 #include "runtime/faults.h"
 #include "runtime/resctrl.h"
@@ -29,6 +31,26 @@ bool row_has_io_priority(const struct box *b)
 int row_io_priority_apply(struct box *b, struct err *err)
 {
 	return task_io_priority(b->ns.pid, b->spec->process->ioPriority, err);
+}
+
+bool row_has_affinity(const struct box *b)
+{
+	return b->op == OP_EXEC && b->spec->process->execCPUAffinity;
+}
+
+/* Once by who runs bryo, before there is a process in the cgroup, once in it. */
+int row_first_affinity_apply(struct box *b, struct err *err)
+{
+	if (task_affinity(0, b->spec->process->execCPUAffinity->initial, err) < 0)
+		return err_under(err, "/process/execCPUAffinity/initial");
+	return 0;
+}
+
+int row_affinity_apply(struct box *b, struct err *err)
+{
+	if (task_affinity(b->ns.pid, b->spec->process->execCPUAffinity->final, err) < 0)
+		return err_under(err, "/process/execCPUAffinity/final");
+	return 0;
 }
 
 bool row_has_net_devices(const struct box *b)
@@ -58,6 +80,8 @@ bool row_has_resctrl(const struct box *b)
 
 int row_resctrl_apply(struct box *b, struct err *err)
 {
+	if (b->op == OP_EXEC)
+		return resctrl_follow(b->spec->linux_->intelRdt, b->id, b->ns.pid, err);
 	return resctrl_enter(b->spec->linux_->intelRdt, b->id, b->dir, b->ns.pid, err);
 }
 
@@ -65,7 +89,8 @@ void row_resctrl_undo(struct box *b)
 {
 	struct err err;
 
-	if (b->dir >= 0 && row_has_resctrl(b) && resctrl_remove(b->dir, &err) < 0)
+	if (b->op != OP_EXEC && b->dir >= 0 && row_has_resctrl(b) &&
+	    resctrl_remove(b->dir, &err) < 0)
 		log_warn("%s", err.msg);
 }
 
@@ -84,9 +109,13 @@ int row_apparmor_apply(struct box *b, struct err *err)
 {
 	const char *profile = b->spec->process->apparmorProfile;
 	const char *fake = faults_apparmor();
+	/* Who enters a container has brought no handle of the host's along. */
+	auto_close int inside = b->op == OP_EXEC && !fake ? procfs_open_root(err) : -1;
 
-	b->apparmor.dir =
-		fake ? open(fake, O_PATH | O_DIRECTORY | O_CLOEXEC) : apparmor_open(b->procfd, err);
+	if (b->op == OP_EXEC && !fake && inside < 0)
+		return err_under(err, "/process/apparmorProfile");
+	b->apparmor.dir = fake ? open(fake, O_PATH | O_DIRECTORY | O_CLOEXEC)
+			       : apparmor_open(b->op == OP_EXEC ? inside : b->procfd, err);
 	if (b->apparmor.dir < 0)
 		return -1;
 	b->apparmor.request = apparmor_request(profile, b->arena);

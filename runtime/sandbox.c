@@ -14,8 +14,8 @@
 
 #include "ns/cred.h"
 #include "ns/terminal.h"
-#include "runtime/base/fd.h"
 #include "runtime/agent.h"
+#include "runtime/base/fd.h"
 #include "runtime/baton.h"
 #include "runtime/console.h"
 #include "runtime/listener.h"
@@ -448,6 +448,9 @@ static const struct step steps[] = {
 	{"cgroup", HOST, "/linux/cgroupsPath", row_has_cgroup, row_cgroup_apply, row_cgroup_undo,
 	 0},
 	{"limits", HOST, "/linux/resources", row_has_limits, row_limits_apply, NULL, 0},
+	/* Of `exec`: the CPUs while it comes in, and those that it has inside. */
+	{"first-affinity", HOST, "/process/execCPUAffinity/initial", row_has_affinity,
+	 row_first_affinity_apply, NULL, STEP_ENTERS},
 	/* One clone3 with every new namespace: there is no half-made container. */
 	{"clone", HOST, "/linux/namespaces", NULL, row_clone_apply, row_clone_undo, STEP_ENTERS},
 	/* Before the box acts: without a map it is nobody. */
@@ -455,6 +458,8 @@ static const struct step steps[] = {
 	/* Needs the maps written, and mounts that are still detached. */
 	{"idmapped-mounts", HOST, "/mounts", row_wants_idmapped_mounts, row_idmapped_mounts_apply,
 	 NULL, 0},
+	{"affinity", HOST, "/process/execCPUAffinity/final", row_has_affinity, row_affinity_apply,
+	 NULL, STEP_ENTERS},
 	/*
 	 * By the host, which may have the privilege: root of a user namespace has none
 	 * here.  While the box has the caller's ids, so that an ordinary user may, too.
@@ -468,7 +473,7 @@ static const struct step steps[] = {
 	 row_net_devices_undo, 0},
 	/* Its files are the host's, and want the process by the host's number. */
 	{"resctrl", HOST, "/linux/intelRdt", row_has_resctrl, row_resctrl_apply, row_resctrl_undo,
-	 0},
+	 STEP_ENTERS},
 	/* Reading /proc and writing a file: time that the box need not wait for. */
 	{"identify", HOST, "/annotations", NULL, row_identify_apply, NULL, STEP_BESIDE},
 	/* Likewise; an engine's profile takes as long as the mounts. */
@@ -507,7 +512,7 @@ static const struct step steps[] = {
 	 row_create_container_apply, NULL, 0},
 	/* After hooks that it does not concern; while the host's /sys says whether it is on. */
 	{"apparmor", BOX, "/process/apparmorProfile", row_has_apparmor, row_apparmor_apply, NULL,
-	 0},
+	 STEP_ENTERS},
 	/* Everything of the host's that is needed has been opened or cloned. */
 	{"pivot", BOX, "/root/path", NULL, pivot_apply, NULL, 0},
 	/* After all mounts: a later one could uncover what is masked. */

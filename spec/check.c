@@ -7,16 +7,15 @@
 #include "spec/spec.h"
 
 struct asked {
-	bool exec;
 	struct err *err;
 };
 
 static int check_members(const struct asked *q, const struct object *o, const void *obj,
 			 enum applied how);
 
-static bool refused(const struct asked *q, enum applied how)
+static bool refused(enum applied how)
 {
-	return how == REFUSED || how == V1_ONLY || (how == EXEC_ONLY && q->exec);
+	return how == REFUSED || how == V1_ONLY;
 }
 
 /* Puts the key or index of an element, if any, and the field in front. */
@@ -65,7 +64,7 @@ static int check_field(const struct asked *q, const struct field *f, const void 
 {
 	if (f->applied != LIKE_OWNER)
 		how = f->applied;
-	if (refused(q, how) && field_asks(f, obj)) {
+	if (refused(how) && field_asks(f, obj)) {
 		char ptr[64] = "";
 
 		ptr_append(ptr, sizeof(ptr), f->name);
@@ -97,7 +96,7 @@ int spec_check_supported(const struct spec *s, struct err *err)
 
 int spec_check_process_supported(const struct spec_process *p, struct err *err)
 {
-	const struct asked q = {.exec = true, .err = err};
+	const struct asked q = {.err = err};
 
 	return check_members(&q, &object_process, p, MEMBERS);
 }

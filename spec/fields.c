@@ -132,9 +132,9 @@ static const struct field ioprio_fields[] = {
 static const struct object object_ioprio = OBJECT(spec_ioprio, ioprio_fields, NULL);
 
 static const struct field affinity_fields[] = {
-	{F(spec_affinity, initial, K_STR), .applied = LIKE_OWNER,
+	{F(spec_affinity, initial, K_STR), BY("first-affinity"),
 	 .doc = "CPUs of the runtime while it enters the container."},
-	{F(spec_affinity, final, K_STR), .applied = LIKE_OWNER, .doc = "CPUs of the process."},
+	{F(spec_affinity, final, K_STR), BY("affinity"), .doc = "CPUs of the process."},
 };
 static const struct object object_affinity = OBJECT(spec_affinity, affinity_fields, check_affinity);
 
@@ -169,8 +169,8 @@ static const struct field process_fields[] = {
 	 .doc = "CPU scheduling of the process."},
 	{F(spec_process, ioPriority, K_PTR), .object = &object_ioprio, BY("io-priority"),
 	 .doc = "I/O scheduling of the process."},
-	{F(spec_process, execCPUAffinity, K_PTR), .object = &object_affinity, .applied = EXEC_ONLY,
-	 .doc = "CPUs of processes that enter the container later."},
+	{F(spec_process, execCPUAffinity, K_PTR), .object = &object_affinity, .applied = MEMBERS,
+	 .doc = "CPUs of processes that enter the container later; no effect on the first one."},
 };
 const struct object object_process = OBJECT(spec_process, process_fields, check_process);
 

@@ -63,7 +63,6 @@ enum applied {
 	LIKE_OWNER, /* like the list or object that holds it */
 	MEMBERS,    /* an object whose members say it for themselves */
 	IGNORED,    /* the specification says that it has no effect here */
-	EXEC_ONLY,  /* no effect on a container's init; refused for `exec` as yet */
 	V1_ONLY     /* of cgroup v1, with nothing in v2 that does the same: refused */
 };
 

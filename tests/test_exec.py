@@ -102,6 +102,28 @@ def process_json(mode):
 
 
 @test(*MODES)
+def cpus_of_exec(mode):
+    """execCPUAffinity: of the first process nothing, of others the final list, else the first."""
+    with Case(mode) as case:
+        case.process["execCPUAffinity"] = {"initial": "0"}
+        started(case)
+        equal(int(facts(case)["cpus"], 16), 1, "CPUs by the configuration")
+        for members, want in (({"initial": "0", "final": "1"}, 2), ({"final": "0"}, 1)):
+            path = process_file(case, execCPUAffinity=members)
+            if os.cpu_count() < 2 and want == 2:
+                contains(case.fails("exec", "-p", path, case.id()).last_error(),
+                         "/process/execCPUAffinity/final", "error")
+                continue
+            found = json.loads(case.ok("exec", "-p", path, case.id()).out)
+            equal(int(found["cpus"], 16), want, "CPUs by %s" % members)
+        with open("/proc/%d/status" % case.state()["pid"], encoding="ascii") as file:
+            first = next(line for line in file if line.startswith("Cpus_allowed_list"))
+        equal(first.split()[1], "0" if os.cpu_count() < 2 else "0-%d" % (os.cpu_count() - 1),
+              "CPUs of the first process")
+        case.delete()
+
+
+@test(*MODES)
 def edits_of_the_bundle_have_no_effect(mode):
     """runtime.md: neither a filter that is taken out nor a capability put in."""
     with Case(mode) as case:
@@ -328,7 +350,7 @@ def rows_that_fail(mode):
     """Each row of exec's table fails: an error, no process, the container goes on."""
     need_bryo()
     with Case(mode, faults=True) as case:
-        case.linux["seccomp"] = seccomp()
+        want_all_rows(case)
         started(case)
         pid_file = os.path.join(case.xdg, "pid")
         for row in exec_rows():
@@ -341,10 +363,22 @@ def rows_that_fail(mode):
         case.delete()
 
 
+#: Not with the configuration of want_all_rows().
+NOT_WANTED = {"console", "terminal", "early-filter", "outlive", "apparmor", "resctrl"}
+
+
 def exec_rows():
-    """Those that are wanted without a terminal."""
-    return [row.name for row in rows(True, "--exec")
-            if row.name not in ("console", "terminal", "early-filter", "outlive")]
+    return [row.name for row in rows(True, "--exec") if row.name not in NOT_WANTED]
+
+
+def want_all_rows(case):
+    case.linux["seccomp"] = seccomp()
+    case.linux["memoryPolicy"] = {"mode": "MPOL_BIND", "nodes": "0"}
+    case.linux["personality"] = {"domain": "LINUX"}
+    case.process.update(rlimits=[{"type": "RLIMIT_CORE", "soft": 0, "hard": 0}],
+                        scheduler={"policy": "SCHED_OTHER"},
+                        ioPriority={"class": "IOPRIO_CLASS_BE", "priority": 6},
+                        execCPUAffinity={"initial": "0", "final": "0"})
 
 
 @test("root", "rootless")
@@ -352,8 +386,7 @@ def bryo_is_killed(mode):
     """At every row: nobody is left in the container but its first process."""
     need_bryo()
     with Case(mode, faults=True) as case:
-        case.linux["seccomp"] = seccomp()
-        case.process["rlimits"] = [{"type": "RLIMIT_CORE", "soft": 0, "hard": 0}]
+        want_all_rows(case)
         started(case)
         pid = case.state()["pid"]
         for row in exec_rows():

@@ -18,7 +18,7 @@ import termios
 from lib import proc
 from lib.attack import peer
 from lib.bundle import mount_of, write
-from lib.case import Case, need_bryo
+from lib.case import Case, kind, need_bryo
 from lib.check import Skip, check, contains, equal, test, wait_until
 from lib.view import SECCOMP_ERRNO, seccomp
 
@@ -303,11 +303,17 @@ def c7_exec_equals_run(mode):
     """C7, C3: what `exec` sees is what the payload sees."""
     same = ("uid", "gid", "groups", "caps", "no_new_privs", "seccomp", "rlimits", "umask",
             "hostname", "namespaces", "cgroup", "uid_map", "gid_map", "oom_score_adj",
-            "signals", "cwd", "env", "fds")
+            "signals", "cwd", "env", "fds", "nice", "scheduler", "ioprio", "mempolicy",
+            "mempolicy_nodes", "personality", "cpus")
     with Case(mode) as case:
         case.linux["seccomp"] = seccomp()
         case.process["oomScoreAdj"] = 222
         case.process["user"]["umask"] = 0o027
+        if kind() == "bryo":
+            case.process["scheduler"] = {"policy": "SCHED_BATCH", "nice": 3}
+            case.process["ioPriority"] = {"class": "IOPRIO_CLASS_BE", "priority": 6}
+            case.linux["memoryPolicy"] = {"mode": "MPOL_BIND", "nodes": "0"}
+            case.linux["personality"] = {"domain": "LINUX32"}
         case.create(["/bin/sh", "-c", "/probe facts >/report; echo ready; /probe sleep 60"])
         case.ok("start", case.id())
         wait_until(lambda: "ready" in case.read_output(), what="the payload")

@@ -33,8 +33,6 @@ static void print_field(const struct field_visit *v, void *data)
 		printf("Not supported yet: refused.\n");
 	else if (v->how == V1_ONLY)
 		printf("Of cgroup v1 only: refused.\n");
-	else if (v->how == EXEC_ONLY)
-		printf("No effect on the container's first process.\n");
 	else if (v->how == IGNORED)
 		printf("Ignored.\n");
 }

@@ -82,7 +82,7 @@ static void try_document(const char *doc, size_t len, const char *want)
 
 static void test_exec(void)
 {
-	static const char doc[] = "{\"args\":[\"a\"],\"cwd\":\"/\",\"execCPUAffinity\":{}}";
+	static const char doc[] = "{\"args\":[\"a\"],\"cwd\":\"/\",\"selinuxLabel\":\"x\"}";
 	struct arena a = {0};
 	struct err err = {0};
 	struct spec_process *p;
@@ -91,7 +91,7 @@ static void test_exec(void)
 	if (spec_parse_process(doc, sizeof(doc) - 1, &a, &p, &err) ||
 	    spec_check_process_supported(p, &err))
 		err_format(&err, got, sizeof(got));
-	check(strcmp(got, "/execCPUAffinity: not supported yet") == 0, "refused: by exec", "%s",
+	check(strcmp(got, "/selinuxLabel: not supported yet") == 0, "refused: by exec", "%s",
 	      got);
 	arena_finish(&a);
 }
