@@ -64,7 +64,7 @@ static const char *said_by_fs(int fs, char *buf, size_t size)
 	return buf + 2;
 }
 
-static int fs_failed(int fs, const char *fstype, const char *what, struct err *err)
+int mount_failed(int fs, const char *fstype, const char *what, struct err *err)
 {
 	int num = errno;
 	char buf[160];
@@ -87,18 +87,18 @@ int mount_new(const char *fstype, const char *source, const struct strs *options
 	if (fs < 0)
 		return err_set(err, errno, "mount %s", fstype);
 	if (source && fsconfig(fs, FSCONFIG_SET_STRING, "source", source, 0) < 0)
-		return fs_failed(fs, fstype, "its source", err);
+		return mount_failed(fs, fstype, "its source", err);
 	for (size_t i = 0; options && i < options->n; i++) {
 		if (set_option(fs, options->v[i]) == 0)
 			continue;
 		*ret_bad = i;
-		return fs_failed(fs, fstype, options->v[i], err);
+		return mount_failed(fs, fstype, options->v[i], err);
 	}
 	if (fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
-		return fs_failed(fs, fstype, "create", err);
+		return mount_failed(fs, fstype, "create", err);
 	tree = fsmount(fs, FSMOUNT_CLOEXEC, (unsigned int)attrs);
 	if (tree < 0)
-		return fs_failed(fs, fstype, "attach", err);
+		return mount_failed(fs, fstype, "attach", err);
 	return tree;
 }
 

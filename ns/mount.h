@@ -51,6 +51,8 @@ struct mountset {
 	bool bind_devices; /* in a user namespace nobody may mknod(2) */
 	bool dropped_gid;  /* gid= of a devpts, in a user namespace that was added */
 	bool by_box;       /* the box clones what it can reach */
+	bool overlaid;     /* the root is an overlay: nothing of it is cloned */
+	int beneath;       /* what the root is attached on and must stay so; or -1 */
 	int root;          /* the rootfs: first the host's directory, then its clone, then "/" */
 	int null;          /* the host's /dev/null, cloned, for masked paths; or -1 */
 };
@@ -127,6 +129,15 @@ int mount_attach(int tree, int place);
  */
 int mount_new(const char *fstype, const char *source, const struct strs *options, uint64_t attrs,
 	      size_t *ret_bad, struct err *err);
+
+/* The error of a call on an fsopen(2) descriptor, with what the file system says; always -1. */
+int mount_failed(int fs, const char *fstype, const char *what, struct err *err);
+
+/*
+ * A real directory, not a link to one, and not the host's "/" by whatever name; with
+ * RESOLVE_* flags for the way there.  An O_PATH descriptor, or -1 and err.
+ */
+int mount_open_dir(int at, const char *path, uint64_t resolve, struct err *err);
 
 /* Set and clear attributes; -1 and errno. */
 int mount_change(int tree, uint64_t set, uint64_t clr, unsigned int propagation, bool recursive);

@@ -50,10 +50,19 @@ static int swap_roots(bool no_pivot, struct err *err)
 
 int mountset_pivot(struct mountset *m, const struct spec *s, bool no_pivot, struct err *err)
 {
-	if (fchdir(m->root) < 0)
+	int swapped = m->beneath >= 0 && !no_pivot ? m->beneath : m->root;
+
+	if (fchdir(swapped) < 0)
 		return err_at(err, "/root/path", errno, "enter the rootfs");
 	if (swap_roots(no_pivot, err) < 0)
 		return -1;
+	/*
+	 * What the root is attached on comes along, as the initial ramfs is beneath
+	 * the host's root.  The root is the topmost still: it is what setns(2) finds,
+	 * and the kernel does not count this as a chroot(2).
+	 */
+	if (swapped != m->root && (fchdir(m->root) < 0 || chroot(".") < 0))
+		return err_at(err, "/root/path", errno, "enter the overlay");
 	if (chdir("/") < 0)
 		return err_set(err, errno, "enter the new root");
 	/* Not earlier: pivot_root(2) refuses shared mounts. */

@@ -167,7 +167,7 @@ int mountset_check_namespaces(const struct spec *s, const struct nsset *ns, stru
 int mountset_plan(struct mountset *m, const struct spec *s, const struct nsset *ns, struct arena *a,
 		  struct err *err)
 {
-	*m = (struct mountset){.n = s->mounts.n, .root = -1, .null = -1};
+	*m = (struct mountset){.n = s->mounts.n, .root = -1, .beneath = -1, .null = -1};
 	m->bind_devices = ns->in_userns || ns->in_child_userns;
 	m->by_box = ns->in_userns && (ns->create & nsset_clone_flags[NS_MOUNT]);
 	if (mountset_check_namespaces(s, ns, err) < 0 || plan_devices(m, s->linux_, a, err) < 0)
@@ -188,7 +188,7 @@ int mountset_plan(struct mountset *m, const struct spec *s, const struct nsset *
  * becomes the stranger's; so the last component may not be a link, and "/"
  * itself, by whatever name, is never handed out.
  */
-static int open_root(struct mountset *m, int bundle, const char *path, struct err *err)
+int mount_open_dir(int at, const char *path, uint64_t resolve, struct err *err)
 {
 	auto_close int fd = -1;
 	char name[PATH_MAX];
@@ -199,31 +199,28 @@ static int open_root(struct mountset *m, int bundle, const char *path, struct er
 	while (len > 1 && path[len - 1] == '/')
 		len--;
 	if ((size_t)snprintf(name, sizeof(name), "%.*s", (int)len, path) >= sizeof(name))
-		return err_at(err, "/root/path", ENAMETOOLONG, "open the rootfs");
-	fd = openat(bundle, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+		return err_set(err, ENAMETOOLONG, "open %.80s...", path);
+	fd = sys_openat2(at, name, O_PATH | O_NOFOLLOW, 0, resolve);
 	if (fd < 0 || fstat(fd, &st) < 0 || stat("/", &host) < 0)
-		return err_at(err, "/root/path", errno, "open the rootfs %s", path);
+		return err_set(err, errno, "open %s", path);
 	if (S_ISLNK(st.st_mode))
-		return err_at(err, "/root/path", 0, "%s is a symbolic link", path);
+		return err_set(err, 0, "%s is a symbolic link", path);
 	if (!S_ISDIR(st.st_mode))
-		return err_at(err, "/root/path", 0, "%s is not a directory", path);
+		return err_set(err, 0, "%s is not a directory", path);
 	if (st.st_dev == host.st_dev && st.st_ino == host.st_ino)
-		return err_at(err, "/root/path", 0, "%s is the host's root directory", path);
-	m->root = fd_take(&fd);
-	return 0;
+		return err_set(err, 0, "%s is the host's root directory", path);
+	return fd_take(&fd);
 }
 
 static int clone_root(struct mountset *m, const struct spec *s, int bundle, struct err *err)
 {
-	int tree;
+	auto_close int dir = mount_open_dir(bundle, s->root->path, 0, err);
 
-	if (open_root(m, bundle, s->root->path, err) < 0)
-		return -1;
-	tree = mount_clone(m->root, true);
-	close(fd_take(&m->root));
-	if (tree < 0)
+	if (dir < 0)
+		return err_under(err, "/root/path");
+	m->root = mount_clone(dir, true);
+	if (m->root < 0)
 		return err_at(err, "/root/path", errno, "clone the rootfs %s", s->root->path);
-	m->root = tree;
 	return 0;
 }
 
@@ -345,7 +342,7 @@ int mountset_clone_unreachable(struct mountset *m, const struct spec *s, const c
 	if (dir < 0)
 		return err_set(err, errno, "open the bundle %s", bundle);
 	if (mark_out_of_reach(m, s, bundle, &root, err) < 0 ||
-	    (root && clone_root(m, s, dir, err) < 0))
+	    (root && !m->overlaid && clone_root(m, s, dir, err) < 0))
 		return -1;
 	for (size_t i = 0; i < m->n; i++)
 		if (m->v[i].by_host && clone_source(&m->v[i], dir, err) < 0)
@@ -359,7 +356,7 @@ int mountset_clone_sources(struct mountset *m, const struct spec *s, const char 
 	/* When the bundle is out of reach, so was all in it: cloned already. */
 	auto_close int dir = open(bundle, O_PATH | O_DIRECTORY | O_CLOEXEC);
 
-	if (m->root < 0 && clone_root(m, s, dir, err) < 0)
+	if (m->root < 0 && !m->overlaid && clone_root(m, s, dir, err) < 0)
 		return -1;
 	for (size_t i = 0; i < m->n; i++)
 		if (has_source(&m->v[i]) && clone_source(&m->v[i], dir, err) < 0)
@@ -416,6 +413,7 @@ int mountset_idmap(struct mountset *m, const struct nsset *ns, int procfd, struc
 void mountset_finish(struct mountset *m)
 {
 	fd_cleanup(&m->root);
+	fd_cleanup(&m->beneath);
 	fd_cleanup(&m->null);
 	for (size_t i = 0; m->v && i < m->n; i++) {
 		fd_cleanup(&m->v[i].tree);
@@ -423,5 +421,5 @@ void mountset_finish(struct mountset *m)
 	}
 	for (size_t i = 0; i < m->n_devices; i++)
 		fd_cleanup(&m->devices[i].tree);
-	*m = (struct mountset){.root = -1, .null = -1};
+	*m = (struct mountset){.root = -1, .beneath = -1, .null = -1};
 }

@@ -14,6 +14,7 @@
 #include "ns/mount.h"
 #include "ns/netdev.h"
 #include "ns/nsset.h"
+#include "ns/overlay.h"
 #include "runtime/base/arena.h"
 #include "runtime/base/err.h"
 #include "seccomp/filter.h"
@@ -29,12 +30,20 @@ struct record;
 /* What both processes see; see shared.h. */
 struct shared;
 
+/* An option that may be given again; the texts are those of argv. */
+struct opt_list {
+	const char **v;
+	size_t n, cap;
+};
+
 /* The flags of `run` and `create`. */
 struct box_options {
 	const char *bundle, *pid_file, *trace;
 	const char *console_socket, *pidfd_socket;
 	bool detach, keep, no_pivot, no_new_keyring, no_subreaper;
 	unsigned int preserve_fds;
+	const char *overlay;   /* see overlay_parse() */
+	struct opt_list lower; /* directories beneath /root/path */
 };
 
 struct box {
@@ -69,6 +78,7 @@ struct box {
 	struct cgroup cgroup;
 	struct nsset ns;
 	struct mountset mounts;
+	struct overlay overlay;
 	struct netdevs netdevs; /* until the container is made */
 	struct filter filter;   /* the host's; the box has it in `shared` */
 	char **env;

@@ -19,6 +19,7 @@
 #include "runtime/commands.h"
 #include "runtime/group.h"
 #include "runtime/hooks.h"
+#include "runtime/layers.h"
 #include "runtime/listener.h"
 #include "runtime/resctrl.h"
 #include "runtime/shared.h"
@@ -438,6 +439,7 @@ static int delete_container(const struct arguments *a, struct found *f, struct e
 	/* With what it left behind; in this order, so that it can be tried again. */
 	if (group_remove(f->dir, err) < 0 || resctrl_remove(f->dir, err) < 0)
 		return -1;
+	layers_release(f->dir, id);
 	if (store_remove(f->store, id, f->dir, err) < 0)
 		return -1;
 	run_poststop(&f->record);

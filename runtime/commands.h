@@ -63,6 +63,9 @@ int container_signal_all(struct found *f, int sig, struct err *err);
  */
 int box_prepare(struct box *b, struct err *err);
 
+/* The part of it in rows_overlay.c: options and annotations to b->overlay. */
+int box_plan_overlay(struct box *b, struct err *err);
+
 /*
  * The same for a process that enters the container with the state directory `dir`:
  * by the configuration that it was made with.

@@ -65,6 +65,10 @@ const struct option_row global_options[] = {
 	 "keep the caller's session keyring", NULL},                                               \
 	{"preserve-fds", 0, OPT_UINT, AT(box.preserve_fds), "N",                                   \
 	 "hand descriptors 3 to 2+N on to the container [0]", NULL},                               \
+	{"overlay", 0, OPT_STRING, AT(box.overlay), "tmpfs[:SIZE]|DIR",                            \
+	 "writes go to a tmpfs, or to DIR/upper; the rootfs stays as it is", NULL},                \
+	{"lower", 0, OPT_LIST, AT(box.lower), "DIR",                                               \
+	 "with --overlay: a directory beneath the rootfs, may be given again", NULL},              \
 	CONSOLE
 /* clang-format on */
 

@@ -20,7 +20,7 @@ enum opt_kind {
 	OPT_STRING, /* const char * */
 	OPT_UINT,   /* unsigned int */
 	OPT_CHOICE, /* int: the index in `choices` */
-	OPT_LIST,   /* struct opt_list: it may be given again */
+	OPT_LIST,   /* struct opt_list: it may be given again; in arguments.arena */
 	OPT_LATER   /* known, and not supported yet */
 };
 
@@ -37,12 +37,6 @@ struct option_row {
 enum { ROOTLESS_AUTO, ROOTLESS_TRUE, ROOTLESS_FALSE };
 enum { LOG_TEXT, LOG_JSON };
 enum { FORMAT_TABLE, FORMAT_JSON };
-
-/* The texts are those of argv; the array lives in arguments.arena. */
-struct opt_list {
-	const char **v;
-	size_t n, cap;
-};
 
 /* The flags of `update`, as text: NULL is "not given". */
 struct update_options {

@@ -156,7 +156,7 @@ int box_prepare(struct box *b, struct err *err)
 	plan_agent(b);
 	if (spec_check_supported(b->spec, err) < 0 || plan_cgroup(b, err) < 0 ||
 	    mountset_plan(&b->mounts, b->spec, &b->ns, b->arena, err) < 0 ||
-	    sysctl_check(&b->spec->linux_->sysctl, &b->ns, err) < 0)
+	    box_plan_overlay(b, err) < 0 || sysctl_check(&b->spec->linux_->sysctl, &b->ns, err) < 0)
 		return -1;
 	if (b->mounts.dropped_gid)
 		log_debug("left out gid= of a devpts: the group does not exist in the container");

@@ -69,4 +69,16 @@ int row_start_container_apply(struct box *b, struct err *err);
 bool row_has_poststart(const struct box *b);
 int row_poststart_apply(struct box *b, struct err *err);
 
+/* In rows_overlay.c. */
+bool row_has_overlay(const struct box *b);
+int row_overlay_claim_apply(struct box *b, struct err *err);
+void row_overlay_claim_undo(struct box *b);
+bool row_has_foreign_layers(const struct box *b);
+int row_foreign_layers_apply(struct box *b, struct err *err);
+int row_idmapped_layers_apply(struct box *b, struct err *err);
+bool row_has_kept_overlay(const struct box *b);
+int row_overlay_owner_apply(struct box *b, struct err *err);
+int row_layers_apply(struct box *b, struct err *err);
+int row_overlay_apply(struct box *b, struct err *err);
+
 #endif

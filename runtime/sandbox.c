@@ -429,6 +429,9 @@ static int exec_apply(struct box *b, struct err *err)
 static const struct step steps[] = {
 	/* First: it claims the id, and its undo is the last. */
 	{"state", HOST, NULL, NULL, row_state_apply, row_state_undo, 0},
+	/* The lock that two containers race for, before anything is made for either. */
+	{"overlay-claim", HOST, "/annotations", row_has_overlay, row_overlay_claim_apply,
+	 row_overlay_claim_undo, 0},
 	/* Before the clone, which joins them; a wrong handle is seen with nothing made. */
 	{"join", HOST, "/linux/namespaces", NULL, row_join_apply, row_ns_undo, 0},
 	/*
@@ -436,10 +439,13 @@ static const struct step steps[] = {
 	 * own mount namespace: ids of the container may not reach it.
 	 */
 	{"sources", HOST, "/mounts", is_privileged, row_sources_apply, row_mounts_undo, 0},
-	/* The socket is inherited by the box, and there before anyone can call. */
+	/* Likewise; the clones are inherited by the box. */
+	{"foreign-layers", HOST, "/annotations", row_has_foreign_layers, row_foreign_layers_apply,
+	 NULL, 0},
 	/* Who is to have the terminal must be there. */
 	{"console", HOST, "/process/terminal", row_has_terminal, row_console_apply,
 	 row_console_undo, STEP_ENTERS},
+	/* The socket is inherited by the box, and there before anyone can call. */
 	{"listen", HOST, NULL, waits_for_start, row_listen_apply, row_listen_undo, 0},
 	/*
 	 * Before the clone, which puts the box into it: the payload is at no moment
@@ -457,6 +463,8 @@ static const struct step steps[] = {
 	{"idmap", HOST, "/linux/uidMappings", row_makes_userns, row_idmap_apply, NULL, 0},
 	/* Needs the maps written, and mounts that are still detached. */
 	{"idmapped-mounts", HOST, "/mounts", row_wants_idmapped_mounts, row_idmapped_mounts_apply,
+	 NULL, 0},
+	{"idmapped-layers", HOST, "/annotations", row_has_foreign_layers, row_idmapped_layers_apply,
 	 NULL, 0},
 	{"affinity", HOST, "/process/execCPUAffinity/final", row_has_affinity, row_affinity_apply,
 	 NULL, STEP_ENTERS},
@@ -476,11 +484,15 @@ static const struct step steps[] = {
 	 STEP_ENTERS},
 	/* Reading /proc and writing a file: time that the box need not wait for. */
 	{"identify", HOST, "/annotations", NULL, row_identify_apply, NULL, STEP_BESIDE},
+	{"overlay-owner", HOST, "/annotations", row_has_kept_overlay, row_overlay_owner_apply, NULL,
+	 STEP_BESIDE},
 	/* Likewise; an engine's profile takes as long as the mounts. */
 	{"filter-compile", HOST, "/linux/seccomp", has_filter, row_filter_compile_apply,
 	 row_filter_undo, STEP_BESIDE | STEP_ENTERS},
 	/* As the caller still, not as root: the caller's ids reach the sources. */
 	{"box-sources", BOX, "/mounts", clones_in_box, row_sources_apply, NULL, 0},
+	/* Likewise, and in the namespace that they are mounted in: older kernels insist. */
+	{"layers", BOX, "/root/path", row_has_overlay, row_layers_apply, NULL, 0},
 	/* The files of /proc/self are ours only while the process is dumpable. */
 	{"time-offsets", BOX, "/linux/timeOffsets", makes_timens, time_apply, NULL, 0},
 	{"oom-score", BOX, "/process/oomScoreAdj", sets_oom_score, oom_score_apply, NULL, 0},
@@ -495,6 +507,8 @@ static const struct step steps[] = {
 	{"sysctl", BOX, "/linux/sysctl", has_sysctl, sysctl_apply, NULL, 0},
 	/* Before the first mount: none may appear in the host's table. */
 	{"propagation", BOX, "/linux/rootfsPropagation", NULL, propagation_apply, NULL, 0},
+	/* With no more than the capabilities of the container's root, which it keeps for good. */
+	{"overlay", BOX, "/root/path", row_has_overlay, row_overlay_apply, NULL, 0},
 	{"rootfs", BOX, "/root/path", NULL, rootfs_apply, NULL, 0},
 	/* In listed order, beneath the rootfs. */
 	{"mounts", BOX, "/mounts", has_mounts, mounts_apply, NULL, 0},

@@ -19,7 +19,8 @@ MARK = "payload-ran"
 SOFT = ()
 #: Rows that have something to do only with configs which the sweep has not.
 UNUSED = {"terminal", "netdev", "overlay", "label-choose", "exec-label", "join",
-          "idmapped-mounts"}
+          "idmapped-mounts", "overlay-claim", "overlay-owner", "foreign-layers", "idmapped-layers",
+          "layers"}  # those of overlays: test_overlay.py
 
 
 def prepare(case):

@@ -142,7 +142,16 @@ def raises_limits(mode, env):
         equal(report["rlimits"]["NOFILE"], [500, 900], "limits")
 
 
-SPECIAL = {"stub": hides_the_runtime, "raise-limits": raises_limits,
+def writes_to_the_overlay(mode, env):
+    """Rows layers and overlay: the payload writes, and the rootfs has nothing of it."""
+    with Case(mode, faults=True) as case:
+        case.config["annotations"] = {"org.bryo.overlay": "tmpfs"}
+        case.run_ok(["/probe", "write", "/new", "x"], env=env)
+        check(not os.path.exists(case.bundle.inside("/new")), "the rootfs was written to")
+
+
+SPECIAL = {"layers": writes_to_the_overlay, "overlay": writes_to_the_overlay,
+           "stub": hides_the_runtime, "raise-limits": raises_limits,
            "propagation": keeps_its_mounts, "fds": preserves_fds, "outlive": outlives,
            "wait-start": waits, "ready": is_ready, "create-container": runs_box_hook,
            "start-container": runs_start_hook, "apparmor": profile_is_asked_for,
