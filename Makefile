@@ -5,6 +5,7 @@ CC ?= cc
 CFLAGS ?= -O2 -g
 PREFIX ?= /usr/local
 MANDIR ?= $(PREFIX)/share/man
+LIBEXECDIR ?= $(PREFIX)/libexec/bryo
 VERSION := 0.1.0
 COMMIT := $(shell git describe --always --dirty 2>/dev/null || echo unknown)
 B := build
@@ -50,10 +51,18 @@ MANUALS := bryo.1 bryo-config.5 bryo-steps.7
 
 .PHONY: all demo check check-vm check-engines bench install clean test-programs lint
 
-all: $(B)/bryo
+all: $(B)/bryo $(B)/bryo-export
 
 $(B)/bryo: $(OBJ)
 	$(CC) $(CFLAGS) $(LDFLAGS) $(LINK) -o $@ $(OBJ) $(LIBS)
+
+# What `bryo export` executes: with shared libraries, which bryo itself does without.
+$(B)/bryo-export: runtime/export/export.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(BASE) $(CFLAGS) $(LDFLAGS) $(filter-out -static,$(LINK)) -o $@ $< -larchive
+
+$(B)/runtime/cmd_overlay.o $(B)/faults/runtime/cmd_overlay.o: \
+	BASE += -DBRYO_LIBEXEC='"$(LIBEXECDIR)"'
 
 # The same sources with the test hooks of runtime/walk.c; never installed.
 $(B)/bryo-test: $(FAULTS)
@@ -95,7 +104,7 @@ $(B)/tests/probe: $(PROBE) $(wildcard tests/probe/*.h)
 	@mkdir -p $(@D)
 	$(CC) -std=gnu17 -D_GNU_SOURCE $(WARN) -iquote . -O1 -static -o $@ $(PROBE)
 
-test-programs: $(B)/bryo $(B)/bryo-test $(B)/tests/probe $(UNIT:%=$(B)/tests/%_test)
+test-programs: $(B)/bryo $(B)/bryo-export $(B)/bryo-test $(B)/tests/probe $(UNIT:%=$(B)/tests/%_test)
 
 clean:
 	rm -rf build
@@ -137,7 +146,8 @@ lint:
 	@sh tests/deps.sh build lint
 	@sh tests/lint/run.sh
 
-install: $(B)/bryo
+install: $(B)/bryo $(B)/bryo-export
 	install -D -m 0755 $(B)/bryo $(DESTDIR)$(PREFIX)/bin/bryo
+	install -D -m 0755 $(B)/bryo-export $(DESTDIR)$(LIBEXECDIR)/bryo-export
 	set -e; for m in $(MANUALS); do \
 		install -D -m 0644 man/$$m $(DESTDIR)$(MANDIR)/man$${m##*.}/$$m; done

@@ -120,10 +120,18 @@ static bool is_self_map(const struct spec_idmaps *maps, uint32_t self)
 	return maps->n == 1 && maps->v[0].size == 1 && maps->v[0].hostID == self;
 }
 
+void nsset_choose_writer(struct nsset *ns)
+{
+	if (is_effective(CAP_SETUID) && is_effective(CAP_SETGID))
+		return;
+	if (is_self_map(&ns->uid, geteuid()) && is_self_map(&ns->gid, getegid()))
+		ns->deny_setgroups = true;
+	else
+		ns->map_helpers = true;
+}
+
 static int plan_maps(struct nsset *ns, const struct spec_linux *l, struct arena *a, struct err *err)
 {
-	bool may_set = is_effective(CAP_SETUID) && is_effective(CAP_SETGID);
-
 	ns->uid = l->uidMappings;
 	ns->gid = l->gidMappings;
 	if (!ns->uid.n != !ns->gid.n)
@@ -134,12 +142,7 @@ static int plan_maps(struct nsset *ns, const struct spec_linux *l, struct arena 
 			      "a user namespace made by root needs mappings");
 	if (!ns->uid.n && map_by_default(ns, a, err) < 0)
 		return -1;
-	if (may_set)
-		return 0;
-	if (is_self_map(&ns->uid, geteuid()) && is_self_map(&ns->gid, getegid()))
-		ns->deny_setgroups = true;
-	else
-		ns->map_helpers = true;
+	nsset_choose_writer(ns);
 	return 0;
 }
 

@@ -84,6 +84,9 @@ void nsset_kill(struct nsset *ns);
 /* Close all handles. */
 void nsset_finish(struct nsset *ns);
 
+/* Who writes the maps: the caller with or without privilege, or newuidmap(1) for it. */
+void nsset_choose_writer(struct nsset *ns);
+
 /* Write the maps of the box (user_namespaces(7)), from outside. */
 int nsset_map_ids(const struct nsset *ns, int procfd, struct err *err);
 

@@ -27,6 +27,8 @@ int cmd_update(struct arguments *a, struct err *err);
 int cmd_ps(struct arguments *a, struct err *err);
 int cmd_events(struct arguments *a, struct err *err);
 int cmd_exec(struct arguments *a, struct err *err);
+int cmd_diff(struct arguments *a, struct err *err);
+int cmd_export(struct arguments *a, struct err *err);
 
 /* ---- shared by them ---- */
 

@@ -24,6 +24,7 @@ static const struct field layers_fields[] = {
 	{F(layers, inode, K_U64), ANY_U64},
 	{F(layers, lower, K_STRS), .absolute = true},
 	{F(layers, userns, K_BOOL)},
+	{F(layers, userxattr, K_BOOL)},
 	{F(layers, uids, K_LIST), .object = &object_idmap},
 	{F(layers, gids, K_LIST), .object = &object_idmap},
 };
@@ -57,6 +58,7 @@ int layers_write(int dir, const struct overlay *o, const struct nsset *ns, struc
 		.dir = (char *)o->dir,
 		.lower = {.v = arena_array(a, o->n, sizeof(char *)), .n = o->n},
 		.userns = ns->in_userns,
+		.userxattr = ns->in_userns || ns->in_child_userns,
 		.uids = ns->uid,
 		.gids = ns->gid,
 	};

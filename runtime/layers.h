@@ -17,6 +17,7 @@ struct layers {
 	uint64_t device, inode; /* of dir */
 	struct strs lower;      /* the first is on top */
 	bool userns;            /* in which the ids are those of the maps */
+	bool userxattr;         /* the attributes of layers are user.*, not trusted.* */
 	struct spec_idmaps uids, gids;
 };
 

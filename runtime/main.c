@@ -159,6 +159,10 @@ static const struct option_row update_options[] = {
 	{"mem-bw-schema", 0, OPT_LATER, 0, "TEXT", "", NULL},
 	{0},
 };
+static const struct option_row diff_options[] = {
+	{"json", 0, OPT_FLAG, AT(json), NULL, "as JSON", NULL},
+	{0},
+};
 static const struct option_row spec_options[] = {
 	BUNDLE,
 	{"rootless", 0, OPT_FLAG, AT(spec_rootless), NULL,
@@ -194,6 +198,10 @@ const struct command commands[] = {
 	{"events", "ID", 1, 1, "print statistics and out-of-memory kills as JSON", events_options,
 	 cmd_events},
 	{"update", "ID", 1, 1, "change the limits of a container", update_options, cmd_update},
+	{"diff", "ID", 1, 1, "list what a container with an overlay has changed", diff_options,
+	 cmd_diff},
+	{"export", "ID FILE|-", 2, 2, "write what it has changed as a layer of an image",
+	 no_options, cmd_export},
 	{"spec", "", 0, 0, "write a config.json to start from", spec_options, cmd_spec},
 	{"features", "", 0, 0, "print what bryo supports as JSON", no_options, cmd_features},
 	{"steps", "[BUNDLE]", 0, 1, "print the steps that make a container, without running any",

@@ -81,6 +81,7 @@ build() {
     header sys/capability.h libcap-dev
     library libcap.a libcap-dev
     header yajl/yajl_parse.h libyajl-dev
+    header archive.h libarchive-dev
     library libyajl_s.a libyajl-dev
 }
 

@@ -2,8 +2,11 @@
 """Overlay root file systems: layers below that nobody writes to, a thin one on top."""
 
 import hashlib
+import json
 import os
+import shutil
 import stat
+import tarfile
 
 from lib import bundle, host, proc
 from lib.bundle import write
@@ -520,3 +523,339 @@ for _row in try_rows():
     if _row.name in NEW_ROWS:
         register("BRYO_FAIL", _row)
         register("BRYO_KILL", _row)
+
+
+# -- what is said of the changes --
+
+def live(case, words, script, suffix="c"):
+    """Start a container that has run the script and lives on."""
+    need_bryo("options of bryo")
+    need_busybox()
+    ready = "\necho ready; exec busybox sleep 60"
+    case.create(["/bin/busybox", "sh", "-c", "cd /; " + script + ready], suffix=suffix,
+                words=words)
+    case.ok("start", case.id(suffix))
+    wait_until(lambda: "ready" in case.read_output(suffix), what="the script's end")
+
+
+def changes(case, suffix="c"):
+    """{path: (change, type, mode, uid, gid, size)}"""
+    found = json.loads(case.ok("diff", "--json", case.id(suffix)).out)
+    return {e["path"]: tuple(e[k] for k in ("change", "type", "mode", "uid", "gid", "size"))
+            for e in found}
+
+
+EDITS = """
+set -e
+echo new >new; echo more >>both; busybox rm gone; busybox rm -r old; busybox mkdir old
+echo x >old/fresh; busybox chmod 600 mode; busybox mkdir -p a/b; busybox ln -s /new a/link
+busybox mkfifo pipe; busybox chmod 700 dir; echo y >other/inside; busybox rm -r whole
+busybox rm kind; busybox mkdir kind; busybox touch gone2; busybox rm gone2
+busybox rm -r swap; echo x >swap
+"""
+EXPECTED = {
+    "/new": ("added", "file", "0644", 0, 0, 4),
+    "/both": ("changed", "file", "0644", 0, 0, 11),
+    "/gone": ("deleted", "file", "0644", 0, 0, 2),
+    "/old": ("changed", "directory", "0755", 0, 0),
+    "/old/file": ("deleted", "file", "0644", 0, 0, 2),
+    "/old/fresh": ("added", "file", "0644", 0, 0, 2),
+    "/mode": ("changed", "file", "0600", 0, 0, 2),
+    "/a": ("added", "directory", "0755", 0, 0),
+    "/a/b": ("added", "directory", "0755", 0, 0),
+    "/a/link": ("added", "link", "0777", 0, 0, 4),
+    "/pipe": ("added", "fifo", "0644", 0, 0, 0),
+    "/dir": ("changed", "directory", "0700", 0, 0),
+    "/other/inside": ("added", "file", "0644", 0, 0, 2),
+    "/whole": ("deleted", "directory", "0755", 0, 0),
+    "/kind": ("changed", "directory", "0755", 0, 0),
+    "/swap": ("changed", "file", "0644", 0, 0, 2),
+}
+
+
+def layer_to_edit(case):
+    return layer(case, "lower", both="lower\n", gone="x\n", old__file="x\n", dir__file="x\n",
+                 mode="x\n", other__file="x", whole__deep__file="x", kind="x", swap__file="x")
+
+
+def drop_sizes(found):
+    """Those of directories are the file system's business."""
+    return {path: e[:5] if e[1] == "directory" else e for path, e in found.items()}
+
+
+@test(*MODES)
+def diff_lists_changes(mode):
+    with Case(mode) as case:
+        lower = layer_to_edit(case)
+        for number, upper in enumerate(uppers(case)):
+            name = "d%d" % number
+            live(case, options(case, upper, lower), EDITS, name)
+            same(drop_sizes(changes(case, name)), EXPECTED, "changes while it runs on " + upper)
+            table = case.ok("diff", case.id(name)).out.splitlines()
+            equal([line.split()[-1] for line in table], sorted(EXPECTED), "paths of the table")
+            case.ok("kill", case.id(name), "KILL")
+            case.wait_status("stopped", name)
+            if upper == "tmpfs":
+                result = case.fails("diff", case.id(name))
+                contains(result.err, "is stopped: its upper layer, a tmpfs, ended", "error")
+            else:
+                same(drop_sizes(changes(case, name)), EXPECTED, "changes afterwards")
+            case.delete(name)
+
+
+@test(*MODES)
+def diff_of_nothing(mode):
+    with Case(mode) as case:
+        live(case, options(case, "tmpfs"), ":")
+        equal(case.ok("diff", case.id()).out, "", "table")
+        equal(json.loads(case.ok("diff", "--json", case.id()).out), [], "JSON")
+        case.delete()
+        case.create(["/probe", "sleep", "60"])
+        contains(case.fails("diff", case.id()).err, "has no overlay", "error")
+        case.delete()
+
+
+@test(*MODES)
+def diff_of_a_hostile_upper(mode):
+    """Links, control characters, deep trees and closed directories: a list, or one line."""
+    with Case(mode) as case:
+        out = canary(case)
+        script = r"""busybox ln -s %s link; busybox mkdir closed; echo x >closed/file
+            busybox chmod 000 closed/file; busybox chmod 000 closed; echo x >"$(printf 'a\nb\033')"
+            printf x >"$(printf 'bad\377')"
+            busybox ln -s / upper; busybox mkdir work""" % out
+        for number, upper in enumerate(uppers(case)):
+            name = "h%d" % number
+            live(case, options(case, upper), script, name)
+            found = changes(case, name)
+            equal(found["/link"][:2], ("added", "link"), "the link")
+            equal(found["/closed/file"][:3], ("added", "file", "0000"), "the closed file")
+            check("/a\nb\x1b" in found and "/bad\\xff" in found, "names: %s", sorted(found))
+            check(not [p for p in found if p.startswith("/link/")], "a link was followed")
+            table = case.ok("diff", case.id(name)).out
+            check("\x1b" not in table and "a\\x0ab\\x1b" in table, "the table: %r", table)
+            case.delete(name)
+        deep = "/".join(["d"] * 1200)
+        live(case, options(case, "tmpfs"), "busybox mkdir -p %s e/%s; busybox mv e %s" % (
+            deep, deep, deep))
+        result = case.fails("diff", case.id())
+        equal(result.err.count("\n"), 1, "lines of the error: " + result.err)
+        case.delete()
+
+
+# -- the layer as an archive --
+
+def helper(case):
+    """bryo-export where the copy of bryo for the test user looks for it."""
+    at = os.path.join(os.path.dirname(case.binary), "bryo-export")
+    if not os.path.exists(at):
+        source = os.path.join(bundle.TOP, os.environ.get("BRYO_BUILD", "build"), "bryo-export")
+        if not os.path.exists(source):
+            raise Skip("bryo-export is not built")
+        shutil.copy(source, at)
+        os.chmod(at, 0o755)
+
+
+def export(case, suffix="c"):
+    """The archive, as a tarfile."""
+    helper(case)
+    path = os.path.join(case.make_dir("out-" + suffix), "layer.tar")
+    case.ok("export", case.id(suffix), path)
+    result = case.call("export", case.id(suffix), "-", stdout=-1)
+    check(result.rc == 0 and len(result.out) > 1000, "to standard output: %s", result)
+    return tarfile.open(path), path
+
+
+RICH = EDITS + """
+echo linked >l1; busybox ln l1 l2; busybox ln l1 a/l3
+busybox dd if=/dev/zero of=sparse bs=1 count=1 seek=10485759 2>/dev/null
+busybox dd if=/dev/urandom of=random bs=64k count=5 2>/dev/null
+busybox touch -d '2001-02-03 04:05:06' dated; busybox chmod 4755 dated
+: >empty; echo x >"naïve name"
+"""
+
+
+@test(*MODES)
+def export_is_a_layer(mode):
+    with Case(mode) as case:
+        lower = layer_to_edit(case)
+        for number, upper in enumerate(uppers(case)):
+            name = "e%d" % number
+            live(case, options(case, upper, lower), RICH, name)
+            tar, path = export(case, name)
+            with tar:
+                members = {m.name: m for m in tar.getmembers()}
+                content = tar.extractfile("new").read()
+                large = tar.extractfile("sparse")
+                equal((large.seek(0, 2), large.seek(0), large.read(4)),
+                      (10485760, 0, b"\0\0\0\0"), "the sparse file")
+            equal(content, b"new\n", "a file")
+            for mark in (".wh.gone", "old/.wh..wh..opq", ".wh.whole"):
+                check(mark in members and members[mark].isreg() and members[mark].size == 0,
+                      "%s is not in %s", mark, sorted(members))
+            check("gone" not in members and "both" in members, "%s", sorted(members))
+            links = {n for n in ("l1", "l2", "a/l3") if members[n].islnk()}
+            equal(len(links), 2, "hard links: %s" % links)
+            dated = members["dated"]
+            equal((dated.mode, dated.mtime, dated.uid, dated.gid), (0o4755, 981173106, 0, 0),
+                  "attributes of a file")
+            equal((dated.uname, dated.gname), ("", ""), "names of its owner")
+            check(os.stat(path).st_size < 1 << 20, "the holes are in the archive")
+            case.delete(name)
+
+
+def visible(case, words, suffix):
+    """What a container sees: a tar of its root, made inside, by its busybox."""
+    script = """cd /; busybox find . -xdev ! -type d ! -type p ! -type l | busybox sort |
+        while read f; do busybox stat -c '%n %a %u %g %s %Y' "$f"; busybox md5sum <"$f"; done
+        busybox find . -xdev -type d ! -name proc ! -name sys ! -name dev | busybox sort |
+        while read f; do busybox stat -c '%n %a %u %g' "$f"; done
+        busybox find . -xdev -type l | busybox sort | while read f; do busybox readlink "$f"; done"""
+    return shell(case, words, script, suffix).out
+
+
+def apply_layer(path, top):
+    """A layer on a directory, with tar and the rules of the specification."""
+    with tarfile.open(path) as tar:
+        marks = [m.name for m in tar.getmembers() if os.path.basename(m.name).startswith(".wh.")]
+        for member in tar.getmembers():
+            at = os.path.join(top, member.name)
+            if os.path.lexists(at) and os.path.isdir(at) != member.isdir():
+                remove(at)
+    for mark in marks:
+        where, name = os.path.split(os.path.join(top, mark))
+        if name == ".wh..wh..opq":
+            for old in os.listdir(where) if os.path.isdir(where) else ():
+                remove(os.path.join(where, old))
+        else:
+            remove(os.path.join(where, name[4:]))
+    result = proc.run(["tar", "-x", "-p", "--numeric-owner", "--same-owner", "--xattrs",
+                       "--xattrs-include=user.*", "--exclude=.wh.*", "--overwrite", "-f", path,
+                       "-C", top])
+    check(result.rc == 0, "%s", result)
+
+
+def remove(path):
+    if os.path.isdir(path) and not os.path.islink(path):
+        shutil.rmtree(path)
+    else:
+        os.unlink(path)
+
+
+def apply_with_umoci(path, top):
+    """The layer on the directory by way of an image."""
+    if not shutil.which("umoci"):
+        raise Skip("umoci is not installed")
+    work = top + "-umoci"
+    os.mkdir(work)
+    for words in (["tar", "-C", top, "-cf", work + "/base.tar", "."],
+                  ["umoci", "init", "--layout", work + "/image"],
+                  ["umoci", "new", "--image", work + "/image:all"],
+                  ["umoci", "raw", "add-layer", "--image", work + "/image:all", work + "/base.tar"],
+                  ["umoci", "raw", "add-layer", "--image", work + "/image:all", path],
+                  ["umoci", "unpack", "--image", work + "/image:all", work + "/bundle"]):
+        result = proc.run(words)
+        check(result.rc == 0, "%s", result)
+    shutil.rmtree(top)
+    os.rename(work + "/bundle/rootfs", top)
+
+
+APPLY = {"tar": apply_layer, "umoci": apply_with_umoci}
+
+
+@test(*APPLY)
+def export_equals_the_view(tool):
+    """Applied on a copy of the layers it is what the container saw, file for file."""
+    with Case("root") as case:
+        for kind in ("bounding", "effective", "permitted"):
+            case.process["capabilities"][kind] += ["CAP_CHOWN", "CAP_FOWNER", "CAP_FSETID"]
+        lower = layer_to_edit(case)
+        kept = case.make_dir("kept", 0o700)
+        script = RICH.replace("busybox rm kind; busybox mkdir kind", "echo z >kind") + \
+            "busybox chown 5:7 dated l1; busybox chmod 4755 dated\n"
+        live(case, options(case, kept, lower), script)
+        tar, path = export(case)
+        tar.close()
+        case.delete()
+        seen = visible(case, options(case, kept, lower), "seen")
+        copy = case.make_dir("copy")
+        for part in (lower, case.bundle.rootfs):
+            equal(proc.run(["cp", "-a", part + "/.", copy]).rc, 0, "cp")
+        APPLY[tool](path, copy)
+        shutil.rmtree(case.bundle.rootfs)
+        os.rename(copy, case.bundle.rootfs)
+        equal(visible(case, [], "applied").splitlines(), seen.splitlines(), "the view")
+
+
+@test(*MODES)
+def export_has_attributes(mode):
+    with Case(mode) as case:
+        need_bryo("options of bryo")
+        need_busybox()
+        helper(case)
+        if os.geteuid() != 0:
+            raise Skip("sets attributes as root")
+        kept = case.make_dir("kept", 0o700)
+        prefix = "trusted" if mode == "root" else "user"
+        live(case, options(case, kept), "echo x >file")
+        os.setxattr(kept + "/upper/file", "user.mine", b"a\0b")
+        os.setxattr(kept + "/upper/file", prefix + ".overlay.origin", b"secret")
+        os.setxattr(kept + "/upper/file", prefix + ".overlay.overlay.opaque", b"y")
+        tar, _ = export(case)
+        with tar:
+            headers = tar.getmember("file").pax_headers
+        found = {k for k in headers if "xattr" in k}
+        equal(found, {"SCHILY.xattr.user.mine", "SCHILY.xattr.%s.overlay.opaque" % prefix},
+              "attributes")
+        case.delete()
+
+
+@test(*MODES)
+def export_of_a_hostile_upper(mode):
+    with Case(mode) as case:
+        need_bryo("options of bryo")
+        helper(case)
+        out = canary(case)
+        before = tree(out)
+        script = r"""busybox ln -s %s link; busybox mkdir closed; echo x >closed/file
+            busybox chmod 000 closed/file closed; busybox mkfifo fifo; echo x >"$(printf 'bad\377')"
+            busybox truncate -s 1099511627776 huge; busybox ln -s / upper""" % out
+        for number, upper in enumerate(uppers(case)):
+            name = "h%d" % number
+            live(case, options(case, upper), script, name)
+            tar, path = export(case, name)
+            with tar:
+                members = {m.name: m for m in tar.getmembers()}
+            check(members["link"].issym() and members["fifo"].isfifo() and
+                  "closed/file" in members and members["huge"].size == 1 << 40, "%s", members)
+            check(not [n for n in members if n.startswith("link/")], "a link was followed")
+            check(os.stat(path).st_size < 1 << 20, "the holes are in the archive")
+            case.delete(name)
+        same(tree(out), before, "the canary")
+        live(case, options(case, "tmpfs"), "echo x >.wh.file", "mark")
+        out = case.make_dir("out")
+        result = case.fails("export", case.id("mark"), out + "/layer.tar")
+        contains(result.err, "/.wh.file", "error")
+        equal(result.err.count("\n"), 1, "lines of the error: " + result.err)
+        check(not os.listdir(out), "half an archive was left")
+        case.delete("mark")
+
+
+@test(*MODES)
+def export_refuses_devices(mode):
+    """In a user namespace nobody can have made them: somebody else did."""
+    if os.geteuid() != 0:
+        raise Skip("makes devices as root")
+    with Case(mode) as case:
+        helper(case)
+        kept = case.make_dir("kept", 0o700)
+        live(case, options(case, kept), ":")
+        os.mknod(kept + "/upper/null", stat.S_IFCHR | 0o666, os.makedev(1, 3))
+        if mode == "root":
+            tar, _ = export(case)
+            with tar:
+                check(tar.getmember("null").ischr(), "the device is not in the archive")
+        else:
+            result = case.fails("export", case.id(), case.make_dir("out") + "/x.tar")
+            contains(result.err, "/null is a device", "error")
+        case.delete()
