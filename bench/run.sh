@@ -220,10 +220,10 @@ row() {
     echo "$1$tab$2$tab$3$tab$4"
 }
 
-# oci NAME PROGRAM USER VIEW BUNDLE [OPTION]: nothing when the program is absent
+# oci NAME PROGRAM USER VIEW BUNDLE [GLOBAL OPTION [OPTIONS OF RUN]]: nothing when the program is absent
 oci() {
     [ -n "$2" ] || return 0
-    row "$1" "$3" "$4" "$2 --root $states/$(basename "$5")/${1%%,*} ${6-} run -b $5 $id"
+    row "$1" "$3" "$4" "$2 --root $states/$(basename "$5")/${1%%,*} ${6-} run -b $5 $id ${7-}"
 }
 
 # The nearest that bubblewrap has. It mounts less: no sysfs, no masked or read-only paths, no session keyring, and it
@@ -238,6 +238,7 @@ bubblewrap() {
 root_contenders() {
     row floor - "$view" "$tmp/floor $tmp/root/rootfs /bin/true"
     oci bryo "$bryo" - "$view" "$tmp/root"
+    oci "bryo, overlay" "$bryo" - "$view" "$tmp/root" "" "--overlay tmpfs"
     oci crun "$crun" - "$view_crun_root" "$tmp/root"
     # moving a process between v1 cgroups waits for RCU: most of what crun does there is not its own work
     oci "crun, no cgroup" "$crun" - "$view" "$tmp/root" --cgroup-manager=disabled
@@ -248,6 +249,7 @@ root_contenders() {
 rootless_contenders() {
     row floor "$user" "$view" "$tmp/floor $tmp/user/rootfs rootless /bin/true"
     oci bryo "$bryo" "$user" "$view" "$tmp/user"
+    oci "bryo, overlay" "$bryo" "$user" "$view" "$tmp/user" "" "--overlay tmpfs"
     oci crun "$crun" "$user" "$view" "$tmp/user"
     oci runc "$runc" "$user" "$view" "$tmp/user"
     bubblewrap "$user" "$tmp/user" "--unshare-user --uid 0 --gid 0"

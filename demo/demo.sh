@@ -51,9 +51,9 @@ mkdir "$tmp/home" "$tmp/run"
 if [ "$(id -u)" = 0 ]; then
     user=${DEMO_USER:-nobody}
     # The source tree may lie where nobody else can look.
-    cp "$bryo" "$tmp/bryo"
+    cp "$bryo" "$(dirname "$bryo")/bryo-export" "$tmp"
     bryo=$tmp/bryo
-    chmod 755 "$tmp" "$bryo"
+    chmod 755 "$tmp" "$bryo" "$tmp/bryo-export"
     chown "$(id -u "$user"):$(id -g "$user")" "$tmp/home" "$tmp/run"
     as_user() {
         setpriv --reuid "$(id -u "$user")" --regid "$(id -g "$user")" --clear-groups \
@@ -248,6 +248,38 @@ echo
 as_user "$bryo" list
 [ -z "$(as_user "$bryo" list -q)" ] || die "it is still there"
 [ -z "$(ls -A "$tmp/run/bryo")" ] || die "something of it is left"
+
+# ---- an overlay: all writes go to a layer on top, and the root file system can be shared
+
+title "create --overlay tmpfs:64m, diff, export"
+as_user cp "$bundle/config.json" "$bundle/config.json.old"
+as_user sed -i -e '/"args": \[/,/\]/s|"sleep", "60"|"sh", "-c", "echo text >/new; rm /look /bin/vi; chmod 700 /tmp; exec sleep 60"|' \
+    -e 's/"readonly": true/"readonly": false/' "$bundle/config.json"
+before=$(find "$bundle/rootfs" -printf '%p %T@ %m\n' | sort)
+detached=demo
+as_user "$bryo" create -b "$bundle" --overlay tmpfs:64m demo </dev/null
+as_user "$bryo" start demo
+tries=0
+until as_user "$bryo" diff demo | grep -q ' /tmp$'; do
+    tries=$((tries + 1))
+    [ $tries -lt 100 ] || die "it does not write"
+    sleep 0.05
+done
+echo "What it has changed, as bryo diff tells:"
+echo
+as_user "$bryo" diff demo
+echo
+echo "The same as a layer of an image, bryo export demo - | tar -t:"
+echo
+as_user "$bryo" export demo - | tar -t | tr '\n' ' '
+echo
+as_user "$bryo" export demo - | tar -t | grep -q '^\.wh\.look$' || die "the layer does not say what is deleted"
+as_user "$bryo" delete --force demo
+detached=
+[ "$before" = "$(find "$bundle/rootfs" -printf '%p %T@ %m\n' | sort)" ] || die "the root file system was written to"
+echo
+echo "The root file system is as it was."
+as_user mv "$bundle/config.json.old" "$bundle/config.json"
 
 # ---- how long each step took
 

@@ -316,6 +316,11 @@ static int explain(const struct overlay *o, int fs, const struct nsset *ns, stru
 	mount_failed(fs, "overlay", "create", err);
 	if (num == EPERM && (ns->in_userns || ns->in_child_userns))
 		return err_hint(err, "this kernel has no overlay in user namespaces");
+	if (num == EACCES && o->dir)
+		return err_hint(err,
+				"the container's root must be the owner of %.60s/upper and "
+				"work",
+				o->dir);
 	if (num == EINVAL && o->dir)
 		return err_hint(err,
 				"the file system of %.60s may be no place for an upper layer "
