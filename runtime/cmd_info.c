@@ -185,6 +185,8 @@ int cmd_features(struct arguments *a, struct err *err)
 					    "poststart",
 					    "poststop",
 					    NULL};
+	static const char *const annotations[] = {"org.bryo.overlay", "org.bryo.overlay.lower.",
+						  NULL};
 	struct json *j = json_new(true);
 	int bad;
 
@@ -199,6 +201,8 @@ int cmd_features(struct arguments *a, struct err *err)
 	strings(j, "hooks", hooks);
 	mount_options(j);
 	linux_features(j);
+	/* They change where the container writes, and what it reads. */
+	strings(j, "potentiallyUnsafeConfigAnnotations", annotations);
 	json_close_object(j);
 	bad = print_json(j, err);
 	json_free(j);

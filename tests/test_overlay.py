@@ -14,6 +14,7 @@ from lib.case import Case, need_bryo, need_busybox
 from lib.check import Skip, check, contains, equal, test, wait_until
 from lib.steps import try_rows
 from lib.users import MODES
+from test_mounts import MS_REMOUNT, mounted
 
 #: Containers at once on one lower; the real number takes a while.
 AT_ONCE = int(os.environ.get("BRYO_TESTS_OVERLAYS", "100"))
@@ -402,6 +403,59 @@ def bad_input_is_one_line(mode):
         equal(os.listdir(case.dir + "/kept"), [], "what failed runs leave in the directory")
 
 
+@test("root", "rootless")
+def file_systems_that_cannot(mode):
+    """As root, mounts of the test's own; what does not fit is one line."""
+    if not host.isolated:
+        raise Skip("mounts file systems as root")
+    with Case(mode) as case:
+        for fstype, data, flags, text in (
+                ("ramfs", "mode=700", 0, "keeps no %s.* attributes" %
+                 ("trusted" if mode == "root" else "user")),
+                ("tmpfs", "mode=700", 1, "Read-only file system"),
+                ("tmpfs", "mode=700,size=4k,nr_inodes=2", 0, "No space left on device")):
+            path = os.path.join(case.dir, "mount")
+            with mounted(path, fstype, 0, data):
+                os.chown(path, case.who.uid, case.who.gid)
+                if flags:
+                    host._mount(None, path, None, MS_REMOUNT | flags)
+                result = shell(case, options(case, path), ":", expect=125)
+            contains(result.err, text, "error on " + fstype)
+            equal(result.err.count("\n"), 1, "lines of the error: " + result.err)
+        closed = layer(case, "closed", file="x")
+        os.chown(closed, 0, 0)
+        os.chmod(closed, 0o700)
+        if mode != "root":
+            result = shell(case, options(case, "tmpfs", closed + "/sub"), ":", expect=125)
+            contains(result.err, "Permission denied", "error for a closed layer")
+
+
+@test(*MODES)
+def an_overlay_as_upper_or_lower(mode):
+    """In a container: its root, an overlay, is a lower layer of another; as upper it cannot be."""
+    if not host.isolated:
+        raise Skip("mounts file systems as root")
+    with Case(mode) as case:
+        for name in ("low", "up", "wk", "merged"):
+            os.mkdir(os.path.join(case.dir, name))
+        at = os.path.join(case.dir, "merged")
+        data = "lowerdir=%s,upperdir=%s,workdir=%s" % tuple(
+            os.path.join(case.dir, n) for n in ("low", "up", "wk"))
+        with mounted(at, "overlay", 0, data):
+            write(at + "/file", "below\n")
+            own(case, at)
+            equal(shell(case, options(case, "tmpfs", at), "cat /file; echo x >/file").out,
+                  "below\n", "a layer that is an overlay")
+            equal(open(at + "/file").read(), "below\n", "it afterwards")
+            os.mkdir(at + "/kept", 0o700)
+            os.chown(at + "/kept", case.who.uid, case.who.gid)
+            result = shell(case, options(case, at + "/kept"), ":", expect=None)
+            if result.rc:
+                equal(result.err.count("\n"), 1, "lines of the error: " + result.err)
+                contains(result.err, "overlay", "error")
+                equal(os.listdir(at + "/kept"), [], "what is left in the directory")
+
+
 def canary(case):
     """What a hostile layer would like to change or read."""
     path = case.make_dir("canary", 0o755)
@@ -491,26 +545,25 @@ def sweep(mode, row, variable):
         if mode == "userns":
             os.chown(lower, 0, 0)  # foreign: it gets idmapped
         before = tree(lower), tree(case.bundle.rootfs)
-        words = options(case, kept, lower)
+        words = ["-b", case.bundle.path] + options(case, kept, lower)
         case.save(["/probe", "exit", "0"])
-        result = case.call("run", "-b", case.bundle.path, *words, case.id(),
-                           env={variable: row.name})
-        if result.rc == 0:
-            wanted = row.name not in ("foreign-layers", "idmapped-layers") or mode == "userns"
-            check(not wanted, "the row did nothing: %s", result)
-            raise Skip("the row has nothing to do in this mode")
-        if variable == "BRYO_FAIL":
-            contains(result.last_error(), "injected", "error")
-            case.clean("after the failure")
-            equal(os.listdir(kept), [], "what is left in the directory")
-        else:
-            case.delete()
+        for command in ("run", "create"):
+            result = case.call(command, *words, case.id(), env={variable: row.name})
+            if result.rc == 0:
+                wanted = row.name not in ("foreign-layers", "idmapped-layers") or mode == "userns"
+                check(not wanted, "the row did nothing: %s", result)
+                raise Skip("the row has nothing to do in this mode")
+            if variable == "BRYO_FAIL":
+                contains(result.last_error(), "injected", "error")
+                case.clean("after the failure of " + command)
+            else:
+                case.delete()
             check(set(os.listdir(kept)) <= {"upper"}, "left: %s", os.listdir(kept))
-        same(tree(lower), before[0], "the lower layer")
-        same(tree(case.bundle.rootfs), before[1], "the rootfs")
-        # The directory can be used at once.
-        case.ok("run", "-b", case.bundle.path, *words, case.id())
-        equal(os.listdir(kept), ["upper"], "what is left in the directory")
+            same(tree(lower), before[0], "the lower layer")
+            same(tree(case.bundle.rootfs), before[1], "the rootfs")
+            # The directory can be used at once.
+            case.ok("run", *words, case.id())
+            equal(os.listdir(kept), ["upper"], "what is left in the directory")
 
 
 def register(variable, row):
