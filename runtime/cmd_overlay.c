@@ -295,6 +295,9 @@ int cmd_diff(struct arguments *a, struct err *err)
 /* ---- export ---- */
 
 #define HELPER "bryo-export"
+#ifndef BRYO_LIBEXEC
+#define BRYO_LIBEXEC "/usr/local/libexec/bryo"
+#endif
 
 /* Beside bryo itself, as in the build; else where it is installed. */
 static int open_helper(struct err *err)
