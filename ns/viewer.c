@@ -41,6 +41,15 @@ pid_t viewer_fork(const struct spec_idmaps *uids, const struct spec_idmaps *gids
 	for (int t = 0; t < NS_COUNT; t++)
 		ns.join[t] = -1;
 	nsset_choose_writer(&ns);
+	/*
+	 * Root that became the user whose containers these are owns no files in /proc,
+	 * and to change that would let the user look into what was root's.
+	 */
+	if (ns.deny_setgroups && prctl(PR_GET_DUMPABLE) != 1) {
+		err_set(err, 0, "the files belong to a user namespace of uid %u", geteuid());
+		return err_hint(err, "do it as that user, like: setpriv --reuid %u --clear-groups",
+				geteuid());
+	}
 	if (pipe2(ends, O_CLOEXEC) < 0)
 		return err_set(err, errno, "pipe");
 	if (nsset_clone(&ns, err) == 0) {

@@ -331,6 +331,16 @@ def annotations_ask_for_it(mode):
         check(os.path.exists(case.bundle.path + "/state/upper/new"), "nothing was kept")
 
 
+@test(*MODES)
+def options_replace_annotations(mode):
+    with Case(mode) as case:
+        kept = case.make_dir("kept", 0o700)
+        case.config["annotations"] = {"org.bryo.overlay": "tmpfs",
+                                      "org.bryo.overlay.lower.1": "missing"}
+        shell(case, options(case, kept), "echo x >/new")
+        check(os.path.exists(kept + "/upper/new"), "nothing was kept")
+
+
 #: Annotations that a hostile image might set, and what is said.
 FORGED = [
     ({"org.bryo.overlay": "/etc"}, "no directory in the bundle"),
@@ -693,6 +703,44 @@ def diff_of_a_hostile_upper(mode):
         live(case, options(case, "tmpfs"), "busybox mkdir -p %s e/%s; busybox mv e %s" % (
             deep, deep, deep))
         result = case.fails("diff", case.id())
+        equal(result.err.count("\n"), 1, "lines of the error: " + result.err)
+        case.delete()
+
+
+@test("userns", "rootless", "ranges")
+def diff_of_a_rearranged_root(mode):
+    """A payload that may mount puts things where the upper layer is looked for."""
+    with Case(mode) as case:
+        for kind in ("bounding", "effective", "permitted"):
+            case.process["capabilities"][kind] += ["CAP_SYS_ADMIN"]
+        out = canary(case)
+        before = tree(out)
+        cover = "echo x >/mine; busybox mount -t tmpfs none / && cd -P /.. && "
+        for number, script in enumerate((
+                cover + "busybox mkdir work && busybox ln -s %s upper" % out,
+                cover + "busybox mkdir work upper && busybox mount -t tmpfs none /../upper",
+                cover + "busybox ln -s %s upper; busybox ln -s %s work" % (out, out),
+                "echo x >/mine; busybox umount -l /")):
+            name = "r%d" % number
+            live(case, options(case, "tmpfs"), script, name)
+            equal(list(changes(case, name)), ["/mine"], "changes after %r" % script)
+            case.delete(name)
+        # One that looks like ours is the payload's own business.
+        live(case, options(case, "tmpfs"), cover + "busybox mkdir work upper upper/fake", "fake")
+        equal(list(changes(case, "fake")), ["/fake"], "changes")
+        case.delete("fake")
+        same(tree(out), before, "the canary")
+
+
+@test("rootless")
+def root_does_not_look_for_a_user(mode):
+    """One line, and what to do; root who became the user cannot write the maps."""
+    if os.geteuid() != 0:
+        raise Skip("needs root")
+    with Case(mode) as case:
+        live(case, options(case, "tmpfs"), "echo x >new")
+        result = case.fails("diff", case.id(), user=0, group=0)
+        contains(result.err, "do it as that user", "error")
         equal(result.err.count("\n"), 1, "lines of the error: " + result.err)
         case.delete()
 
