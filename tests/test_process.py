@@ -70,7 +70,7 @@ def f1_exec_has_nothing_in_its_hands(mode):
         check(everything, "capabilities")
         running(case, ["/probe", "snatch", "3"])
         while "hits" not in case.read_output():
-            case.call("exec", case.id(), "/probe", "exit", "0")
+            case.call("exec", case.id(), "/probe", "sleep", "1")
         check(int(re.search(r"kills (\d+)", case.read_output()).group(1)) > 0, "%s",
               case.read_output())
         contains(case.read_output(), "hits 0", "the snatcher")
