@@ -54,9 +54,21 @@ static bool parse_version(const char *s, unsigned long part[3])
 	return s && !*s;
 }
 
+/*
+ * Before 1.3 the limit was no pointer in the specification's Go types, so engines
+ * wrote a 0 for "not set"; since then it is a number of processes.
+ */
+static void unset_old_zero(struct spec *s)
+{
+	struct spec_resources *r = s->linux_ ? s->linux_->resources : NULL;
+
+	if (r && r->pids && r->pids->limit.v == 0)
+		r->pids->limit.set = false;
+}
+
 int check_spec(void *obj, uint64_t present, struct err *err)
 {
-	const struct spec *s = obj;
+	struct spec *s = obj;
 	unsigned long part[3];
 
 	(void)present;
@@ -66,6 +78,8 @@ int check_spec(void *obj, uint64_t present, struct err *err)
 	if (part[0] != SPEC_VERSION_MAJOR || part[1] > SPEC_VERSION_MINOR)
 		return err_at(err, "/ociVersion", 0, "%.64s is not in 1.0..%d.%d", s->ociVersion,
 			      SPEC_VERSION_MAJOR, SPEC_VERSION_MINOR);
+	if (part[1] < 3)
+		unset_old_zero(s);
 	return 0;
 }
 

@@ -295,7 +295,7 @@ struct spec_rdma {
 LIST(spec_rdma);
 
 struct spec_pids {
-	struct opt_i64 limit; /* 0 is a limit; -1 is none */
+	struct opt_i64 limit; /* 0 is a limit, from 1.3 on; -1 is none */
 };
 
 struct spec_resources {

@@ -961,8 +961,22 @@ def pids_limit(mode):
         if exists(path, "pids.peak"):
             equal(read(path, "pids.peak"), "20", "pids.peak")
         case.delete()
+        case.config["ociVersion"] = "1.3.0"
         resources(case, pids={"limit": 0})
         contains(case.run_fails(["/probe", "exit", "0"]).last_error(), "pids.max", "error")
+
+
+@test("root", "rootless")
+def no_limit_of_processes(mode):
+    """What engines that know an older specification send: 0 for "not set"."""
+    need_bryo()
+    with Case(mode) as case:
+        resources(case, pids={"limit": 0})
+        equal(case.run(["/probe", "exit", "3"]).rc, 3, "exit status")
+        if "pids" not in controllers():
+            case.config["ociVersion"] = "1.3.0"
+            contains(case.run_fails(["/probe", "exit", "0"]).last_error(),
+                     "/linux/resources/pids/limit", "error")
 
 
 def block_device(path):
