@@ -4,6 +4,7 @@
 import os
 
 from lib import users
+from lib.agent import Agent
 from lib.bundle import write
 from lib.case import Case, need_bryo
 from lib.check import Skip, check, contains, equal, test
@@ -57,6 +58,23 @@ def who_asks(mode):
                 equal(report["args"], ["/probe", "probe", "one"], "arguments")
                 equal(sorted(map(int, report["fds"])), [0, 1, 2], "descriptors of the payload")
                 equal(read(path), "exec a profile//&:ns:other", "what is written")
+
+
+@test(*MODES)
+def profile_beside_an_agent(mode):
+    """The stub has both to do, the profile first."""
+    need_bryo()
+    with Case(mode, faults=True) as case:
+        path = fake(case)
+        case.process["apparmorProfile"] = "my-profile"
+        case.linux["seccomp"] = dict(
+            seccomp(), defaultAction="SCMP_ACT_NOTIFY", syscalls=[],
+            listenerPath=os.path.join(case.dir, "agent"))
+        with Agent(case.linux["seccomp"]["listenerPath"]) as agent:
+            result = case.run_ok(["/probe", "echo", "hello"], env={"BRYO_APPARMOR": path})
+            equal(result.out, "hello\n", "output")
+            equal(agent.errors, [], "errors of the agent")
+        equal(read(path), "exec my-profile", "what is written")
 
 
 @test(*MODES)

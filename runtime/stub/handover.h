@@ -39,7 +39,7 @@ static inline uint64_t handover_ticks(void)
 	return (uint64_t)high << 32 | low;
 }
 #elif defined(__aarch64__)
-#define HANDOVER_PATIENCE (UINT64_C(1) << 32)
+#define HANDOVER_PATIENCE (UINT64_C(1) << 34)
 static inline uint64_t handover_ticks(void)
 {
 	uint64_t ticks;

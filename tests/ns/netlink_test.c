@@ -196,8 +196,11 @@ static void test_request(void)
 	      "a request that is too long", err.msg);
 }
 
+void test_task(void (*check)(bool ok, const char *name, const char *detail));
+
 int main(void)
 {
+	test_task(check);
 	test_good();
 	test_errors();
 	test_malformed();
