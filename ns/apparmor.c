@@ -49,7 +49,7 @@ int apparmor_failed(const char *profile, int num, struct err *err)
 
 int apparmor_set(int dir, const char *profile, const char *request, struct err *err)
 {
-	auto_close int fd = openat(dir, "exec", O_WRONLY | O_NOFOLLOW | O_CLOEXEC);
+	auto_close int fd = procfs_open(dir, "exec", O_WRONLY);
 	size_t len = strlen(request);
 
 	if (fd < 0 || write(fd, request, len) != (ssize_t)len)

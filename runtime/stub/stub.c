@@ -14,6 +14,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <linux/seccomp.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -149,10 +150,13 @@ static void install(int chan, struct handover *page)
 		fail(chan, STUB_FILTER, -ETIMEDOUT);
 }
 
-/* For the next program that we execute: see ns/apparmor.c. */
+/* For the next program that we execute: see ns/apparmor.c; and ns/procfs.h, why so. */
 static void confine(int chan, int dir, const char *request)
 {
-	long fd = call(SYS_openat, dir, (long)"exec", O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
+	const struct open_how how = {.flags = O_WRONLY | O_CLOEXEC,
+				     .resolve = RESOLVE_BENEATH | RESOLVE_NO_XDEV |
+						RESOLVE_NO_MAGICLINKS};
+	long fd = call6(SYS_openat2, dir, (long)"exec", (long)&how, sizeof(how), 0, 0);
 	long len = 0, n;
 
 	while (request[len])
