@@ -668,6 +668,21 @@ def diff_lists_changes(mode):
 
 
 @test(*MODES)
+def exec_writes_to_the_same_layer(mode):
+    """Who enters the container has its root, not what lies beneath."""
+    with Case(mode) as case:
+        for number, upper in enumerate(uppers(case)):
+            name = "x%d" % number
+            live(case, options(case, upper), "echo x >new", name)
+            result = case.ok("exec", case.id(name), "/bin/busybox", "sh", "-c",
+                             "cat /new; echo y >/entered; ls /..")
+            check(result.out.startswith("x\n") and "upper" not in result.out.split(),
+                  "what it sees: %s", result)
+            equal(set(changes(case, name)), {"/new", "/entered"}, "changes")
+            case.delete(name)
+
+
+@test(*MODES)
 def diff_of_nothing(mode):
     with Case(mode) as case:
         live(case, options(case, "tmpfs"), ":")
