@@ -157,6 +157,32 @@ int layers_check_unused(const struct overlay *o, struct err *err)
 	return in_use(o->dir, &w, err);
 }
 
+/* The kernel allows it, and what is seen then is undefined (overlayfs.rst). */
+static int check_lower(const struct overlay_layer *l, struct err *err)
+{
+	const char *base = strrchr(l->path, '/');
+	auto_close int fd = -1, home = -1;
+	struct owner w;
+
+	if (!base || strcmp(base, "/upper") != 0)
+		return 0;
+	fd = open(l->path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	home = fd < 0 ? -1 : openat(fd, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (home < 0 || !read_owner(home, &w) || !is_alive(&w))
+		return 0;
+	err_set(err, 0, "the layer %s is being written by container \"%s\"", l->path, w.id);
+	err_hint(err, "wait for its end, or copy the directory");
+	return l->ptr ? err_under(err, "%s", l->ptr) : -1;
+}
+
+int layers_check_lower(const struct overlay *o, struct err *err)
+{
+	for (size_t i = 0; i < o->n; i++)
+		if (check_lower(&o->layers[i], err) < 0)
+			return -1;
+	return 0;
+}
+
 int layers_say_locked(const char *dir, struct err *err)
 {
 	auto_close int home = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);

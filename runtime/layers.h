@@ -37,6 +37,9 @@ int layers_open_home(const struct layers *l, struct err *err);
 /* Is it in use?  By the holder of the lock o->home only: -1 and err otherwise. */
 int layers_check_unused(const struct overlay *o, struct err *err);
 
+/* Is no lower layer one that a living container writes to?  -1 and err. */
+int layers_check_lower(const struct overlay *o, struct err *err);
+
 /* The error of one who does not get the lock, with the holder's name if it is known; -1. */
 int layers_say_locked(const char *dir, struct err *err);
 

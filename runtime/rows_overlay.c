@@ -197,6 +197,8 @@ static int claim_home(struct box *b, struct err *err)
 
 int row_overlay_claim_apply(struct box *b, struct err *err)
 {
+	if (layers_check_lower(&b->overlay, err) < 0)
+		return -1;
 	if (!b->overlay.dir)
 		return layers_write(b->dir, &b->overlay, &b->ns, b->arena, err);
 	if (claim_home(b, err) == 0)

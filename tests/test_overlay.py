@@ -252,6 +252,19 @@ def a_directory_has_one_user(mode):
 
 
 @test(*MODES)
+def an_upper_becomes_a_lower(mode):
+    """When its container has ended, and not before."""
+    with Case(mode) as case:
+        kept = case.make_dir("kept", 0o700)
+        live(case, options(case, kept), "echo x >/new")
+        result = shell(case, options(case, "tmpfs", kept + "/upper"), ":", "next", expect=125)
+        contains(result.err, 'is being written by container "%s"' % case.id(), "error")
+        case.delete()
+        os.chmod(kept, 0o755)
+        equal(shell(case, options(case, "tmpfs", kept + "/upper"), "cat /new").out, "x\n", "file")
+
+
+@test(*MODES)
 def many_start_on_one_directory(mode):
     """Sixteen at once on one upper directory: one gets it."""
     with Case(mode) as case:
