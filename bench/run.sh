@@ -279,6 +279,25 @@ prepare_state() {
     row "$1 state" - "$3" "$on state $id-$1" >>"$tmp/state"
 }
 
+# prepare_exec NAME PROGRAM USER VIEW BUNDLE: leave a running container behind to enter
+prepare_exec() {
+    [ -n "$2" ] || return 0
+    on="$2 --root $states/$(basename "$5")/$1"
+    row "$1" "$3" "$4" "$on delete --force $id-$1" >>"$tmp/delete"
+    row "$1" "$3" "$4" "$on create -b $5 $id-$1" >"$tmp/create"
+    row "$1" "$3" "$4" "$on start $id-$1" >"$tmp/start"
+    "$tmp/bench" -n 1 -w 0 "$tmp/create" >/dev/null && "$tmp/bench" -n 1 -w 0 "$tmp/start" >/dev/null || return 0
+    row "$1 exec" "$3" "$4" "$on exec $id-$1 /bin/true" >>"$tmp/exec"
+}
+
+# make_exec_bundle DIR FROM: the same with a payload that stays
+make_exec_bundle() {
+    cp -a "$2" "$1"
+    ln -s busybox "$1/rootfs/bin/sleep"
+    sed -i 's|"args": \["/bin/true"\]|"args": ["/bin/sleep", "100000"]|' "$1/config.json"
+    cp -a "$states/$(basename "$2")" "$states/$(basename "$1")"
+}
+
 # ---- the machine
 
 version() {
@@ -328,6 +347,19 @@ prepare_state crun "$crun" "$view_crun"
 prepare_state runc "$runc" "$view"
 table "State of a created container" -n "$rounds" -p "$pause" -r "empty static program" "$tmp/state"
 delete_states
+
+# exec_table TITLE USER VIEW_OF_CRUN BUNDLE
+exec_table() {
+    make_exec_bundle "$4-exec" "$4"
+    : >"$tmp/exec"
+    prepare_exec bryo "$bryo" "$2" "$view" "$4-exec"
+    prepare_exec crun "$crun" "$2" "$3" "$4-exec"
+    prepare_exec runc "$runc" "$2" "$view" "$4-exec"
+    table "$1" -n "$rounds" -p "$pause" -r "crun exec" -r "runc exec" "$tmp/exec"
+    delete_states
+}
+[ "$me" != 0 ] || exec_table "Root: exec /bin/true in a running container" - "$view_crun_root" "$tmp/root"
+exec_table "Rootless: exec /bin/true in a running container" "$user" "$view" "$tmp/user"
 
 # floor is there to show what a program of this kind cannot avoid; empty, that the measure is right
 {

@@ -3,8 +3,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <link.h>
+#include <sys/auxv.h>
 #include <sys/mman.h>
-#include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -40,22 +41,43 @@ bool selfexe_is_exposed(const struct nsset *ns)
 	       maps_host_id(&ns->gid, st.st_gid) || (st.st_mode & S_IWOTH);
 }
 
+/* As much of the file as is ever loaded: debugging information follows it. */
+static size_t loaded_size(size_t all)
+{
+	const ElfW(Phdr) *p = (const void *)getauxval(AT_PHDR);
+	size_t n = getauxval(AT_PHNUM), end = 0;
+
+	for (size_t i = 0; p && i < n; i++)
+		if (p[i].p_type == PT_LOAD && p[i].p_offset + p[i].p_filesz > end)
+			end = p[i].p_offset + p[i].p_filesz;
+	return end && end < all ? end : all;
+}
+
+/* By a mapping: sendfile(2) would take each page through a pipe. */
+static int copy_file(int to, int from, size_t len)
+{
+	void *p = mmap(NULL, len, PROT_READ, MAP_PRIVATE | MAP_POPULATE, from, 0);
+	int bad;
+
+	if (p == MAP_FAILED)
+		return -1;
+	bad = fd_write_all(to, p, len);
+	munmap(p, len);
+	return bad;
+}
+
 static int sealed_copy(struct err *err)
 {
 	auto_close int self = open(SELF, O_RDONLY | O_CLOEXEC), copy = -1;
 	unsigned int flags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
 	struct stat st;
-	ssize_t n;
 
 	copy = memfd_create("bryo", flags | MFD_EXEC);
 	if (copy < 0 && errno == EINVAL)
 		copy = memfd_create("bryo", flags);
 	if (self < 0 || copy < 0 || fstat(self, &st) < 0)
 		return err_set(err, errno, "copy bryo into memory");
-	do
-		n = sendfile(copy, self, NULL, (size_t)st.st_size);
-	while (n > 0);
-	if (n < 0 ||
+	if (copy_file(copy, self, loaded_size((size_t)st.st_size)) < 0 ||
 	    fcntl(copy, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) < 0)
 		return err_set(err, errno, "copy bryo into memory");
 	return fd_take(&copy);
