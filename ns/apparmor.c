@@ -13,24 +13,21 @@
 #include "ns/sys.h"
 #include "runtime/base/fd.h"
 
-/* The files are there also where it is built in and switched off. */
-static bool is_enabled(void)
+int apparmor_check(struct err *err)
 {
 	auto_close int fd = open("/sys/module/apparmor/parameters/enabled", O_RDONLY | O_CLOEXEC);
 	char c = 'N';
 
-	return fd >= 0 && read(fd, &c, 1) == 1 && c == 'Y';
+	if (fd >= 0 && read(fd, &c, 1) == 1 && c == 'Y')
+		return 0;
+	return err_at(err, "/process/apparmorProfile", 0, "AppArmor is not enabled on this host");
 }
 
 int apparmor_open(int procfd, struct err *err)
 {
-	int fd = -1;
+	int fd = procfs_open(procfd, "self/attr/apparmor", O_PATH | O_DIRECTORY);
 
-	if (is_enabled())
-		fd = procfs_open(procfd, "self/attr/apparmor", O_PATH | O_DIRECTORY);
-	if (fd >= 0)
-		return fd;
-	return err_at(err, "/process/apparmorProfile", 0, "AppArmor is not enabled on this host");
+	return fd < 0 ? err_at(err, "/process/apparmorProfile", errno, "AppArmor's files") : fd;
 }
 
 char *apparmor_request(const char *profile, struct arena *a)

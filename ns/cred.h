@@ -57,7 +57,13 @@ int cred_signals(struct err *err);
 int cred_cwd(const char *cwd, struct err *err);
 
 /*
- * AppArmor.  The directory of the calling process's files, or -1 and err; what is
+ * AppArmor.  Is it switched on?  In the host: its files are there even if it is
+ * not, and who is in the container sees the image's idea of /sys.
+ */
+int apparmor_check(struct err *err);
+
+/*
+ * The directory of the calling process's files, or -1 and err; what is
  * to be written there to the file "exec"; writing it, for the next program that
  * this process executes; and what its failure means (profile NULL: not known).
  */

@@ -55,7 +55,7 @@ struct box {
 	const struct table *table; /* of steps; see steps.h */
 	const struct spec *spec;
 	const struct record *record; /* exec: of the container, as it is */
-	const char *config; /* the text of the configuration, for `exec` to come */
+	const char *config;          /* the text of the configuration, for `exec` to come */
 	size_t config_len;
 	struct arena *arena;
 

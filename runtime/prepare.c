@@ -12,6 +12,7 @@
 #include "runtime/base/fd.h"
 #include "runtime/base/log.h"
 #include "runtime/commands.h"
+#include "runtime/faults.h"
 #include "runtime/payload.h"
 #include "runtime/record.h"
 
@@ -117,6 +118,13 @@ static void plan_agent(struct box *b)
 	b->agent.metadata = s->listenerMetadata;
 }
 
+static int check_apparmor(const struct box *b, struct err *err)
+{
+	if (!b->spec->process || !b->spec->process->apparmorProfile || faults_apparmor())
+		return 0;
+	return apparmor_check(err);
+}
+
 static int begin(struct box *b, struct err *err)
 {
 	mode_t mask = umask(0);
@@ -154,7 +162,8 @@ int box_prepare(struct box *b, struct err *err)
 		return -1;
 	tell_added_userns(&b->ns);
 	plan_agent(b);
-	if (spec_check_supported(b->spec, err) < 0 || plan_cgroup(b, err) < 0 ||
+	if (spec_check_supported(b->spec, err) < 0 || check_apparmor(b, err) < 0 ||
+	    plan_cgroup(b, err) < 0 ||
 	    mountset_plan(&b->mounts, b->spec, &b->ns, b->arena, err) < 0 ||
 	    box_plan_overlay(b, err) < 0 || sysctl_check(&b->spec->linux_->sysctl, &b->ns, err) < 0)
 		return -1;
@@ -196,7 +205,7 @@ int box_prepare_exec(struct box *b, int dir, const struct exec_options *o, char 
 		return -1;
 	s->process = p;
 	plan_agent(b);
-	if (check_terminal(b, err) < 0)
+	if (check_terminal(b, err) < 0 || check_apparmor(b, err) < 0)
 		return -1;
 	return payload_env(&p->env, b->arena, &b->env, err);
 }

@@ -524,7 +524,7 @@ static const struct step steps[] = {
 	 row_create_runtime_apply, NULL, 0},
 	{"create-container", BOX, "/hooks/createContainer", row_has_create_container,
 	 row_create_container_apply, NULL, 0},
-	/* After hooks that it does not concern; while the host's /sys says whether it is on. */
+	/* After hooks that it does not concern. */
 	{"apparmor", BOX, "/process/apparmorProfile", row_has_apparmor, row_apparmor_apply, NULL,
 	 STEP_ENTERS},
 	/* Everything of the host's that is needed has been opened or cloned. */

@@ -115,6 +115,24 @@ def agent_outlives_bryo(case):
 
 
 @both_filters
+def agent_of_who_enters(case):
+    """A state of its own, with its pid beside the container's."""
+    path = ask(case, "sethostname", listenerMetadata=METADATA)
+    with Agent(path, deny_hostname()) as agent:
+        case.create(["/probe", "sleep", "60"])
+        case.ok("start", case.id())
+        wait_until(lambda: agent.states, what="the first state")
+        report = json.loads(case.ok("exec", case.id(), "/probe").out)
+        equal(report["attempts"]["sethostname"], "EADDRNOTAVAIL", "the agent's answer")
+        equal(len(agent.states), 2, "states sent")
+        state = agent.states[1]
+        equal((state["state"]["status"], state["metadata"]), ("running", METADATA), "status")
+        equal(state["state"]["pid"], case.state()["pid"], "pid of the container")
+        check(state["pid"] != state["state"]["pid"], "the process is not the first one")
+        case.delete()
+
+
+@both_filters
 def nobody_is_left_inside(case):
     """The helper that bryo needs without no_new_privs has ended, and been reaped."""
     path = ask(case, "sethostname")

@@ -7,7 +7,7 @@ from lib import users
 from lib.agent import Agent
 from lib.bundle import write
 from lib.case import Case, need_bryo
-from lib.check import Skip, check, contains, equal, test
+from lib.check import Skip, check, contains, equal, test, wait_until
 from lib.view import seccomp
 
 MODES = users.MODES
@@ -90,6 +90,30 @@ def profile_of_a_created_container(mode):
         case.wait_status("stopped")
         equal(read(path), "exec my-profile", "what is written by start")
         case.delete()
+
+
+@test(*MODES)
+def profile_of_who_enters(mode):
+    """The container's, or the one that is asked for."""
+    need_bryo()
+    for no_new_privs in (True, False):
+        with Case(mode, faults=True) as case:
+            # In the image: who enters sees nothing else.
+            path = case.bundle.inside("attr")
+            os.mkdir(path)
+            write(os.path.join(path, "exec"), "", 0o666)
+            env = {"BRYO_APPARMOR": "/attr"}
+            case.process["noNewPrivileges"] = no_new_privs
+            case.linux["seccomp"] = seccomp()
+            case.process["apparmorProfile"] = "first"
+            case.create(["/probe", "sleep", "60"], env={"BRYO_APPARMOR": path})
+            case.ok("start", case.id())
+            wait_until(lambda p=path: read(p), what="the first profile")
+            for words, want in (([], "exec first"), (["--apparmor", "other"], "exec other")):
+                write(os.path.join(path, "exec"), "", 0o666)
+                case.ok("exec", *words, case.id(), "/probe", "exit", "0", env=env)
+                equal(read(path), want, "what is written")
+            case.delete()
 
 
 @test(*MODES)

@@ -153,6 +153,28 @@ def monitoring_groups(mode):
 
 
 @test(*MODES)
+def who_enters_joins(mode):
+    """And leaves nothing, and removes nothing."""
+    need_bryo()
+    with Case(mode, faults=True) as case:
+        tree = Tree(case)
+        case.linux["intelRdt"] = {"enableMonitoring": True}
+        case.create(["/probe", "sleep", "60"], env=tree.env)
+        case.ok("start", case.id())
+        before = tree.groups()
+        places = (case.id() + "/tasks", "%s/mon_groups/%s/tasks" % (case.id(), case.id()))
+        first = [tree.read(place) for place in places]
+        case.ok("exec", case.id(), "/probe", "exit", "0", env=tree.env)
+        for place, old in zip(places, first):
+            check(tree.read(place) != old, "%s has the first process only", place)
+        case.fails("exec", case.id(), "/probe", "exit", "0",
+                   env=dict(tree.env, BRYO_FAIL="user"))
+        equal(tree.groups(), before, "groups")
+        case.ok("delete", "--force", case.id(), env=tree.env)
+        equal(tree.groups(), [], "groups after delete")
+
+
+@test(*MODES)
 def existing_class_is_compared(mode):
     """Values as the kernel writes them: blanks and leading zeros mean nothing."""
     need_bryo()

@@ -2,6 +2,7 @@
 """Scheduling, I/O priority, memory policy and personality, one by one."""
 
 import json
+import os
 
 from lib import users
 from lib.case import Case, need_bryo
@@ -170,6 +171,83 @@ def personality_with_an_early_filter(mode):
     got = report(mode, change)
     equal(got["mempolicy"], 4, "memory policy")
     contains(got["machine"], "i686" if got["machine"] != "armv8l" else "armv8l", "machine")
+
+
+# -- who enters --
+
+def entered(case, *words):
+    return json.loads(case.ok("exec", *words, case.id(), "/probe").out)
+
+
+def cpus():
+    return sorted(os.sched_getaffinity(0))
+
+
+@test(*MODES)
+def exec_has_all_of_it(mode):
+    """What binds the first process binds those who enter."""
+    need_bryo()
+    with Case(mode) as case:
+        case.process["scheduler"] = {"policy": "SCHED_BATCH", "nice": 3}
+        case.process["ioPriority"] = {"class": "IOPRIO_CLASS_BE", "priority": 2}
+        case.linux["memoryPolicy"] = {"mode": "MPOL_LOCAL"}
+        case.linux["personality"] = {"domain": "LINUX32"}
+        case.create(["/probe", "sleep", "60"])
+        case.ok("start", case.id())
+        got = entered(case)
+        equal((got["scheduler"]["policy"], got["nice"], got["ioprio"]), (3, 3, 2 << 13 | 2),
+              "policy, nice value, I/O priority")
+        equal((got["mempolicy"], got["personality"]), (4, 8), "memory policy, personality")
+        case.delete()
+
+
+@test(*MODES)
+def affinity_of_exec(mode):
+    """final wins over initial; neither concerns the first process."""
+    need_bryo()
+    first, last = cpus()[0], cpus()[-1]
+    for members, want in (({"initial": str(first)}, {first}), ({"final": str(last)}, {last}),
+                          ({"initial": str(first), "final": str(last)}, {last}),
+                          ({"initial": "", "final": ""}, set(cpus()))):
+        with Case(mode) as case:
+            case.process["execCPUAffinity"] = members
+            case.create(["/probe", "sleep", "60"])
+            case.ok("start", case.id())
+            pid = case.state()["pid"]
+            equal(sorted(os.sched_getaffinity(pid)), cpus(), "CPUs of the first process")
+            mask = int(entered(case)["cpus"], 16)
+            equal({n for n in range(64) if mask >> n & 1}, want, "CPUs with %s" % members)
+            case.delete()
+
+
+@test("root", "rootless")
+def affinity_that_cannot_be(mode):
+    need_bryo()
+    for name in ("initial", "final"):
+        with Case(mode) as case:
+            case.process["execCPUAffinity"] = {name: "8000"}
+            case.create(["/probe", "sleep", "60"])
+            case.ok("start", case.id())
+            line = case.fails("exec", case.id(), "/probe").last_error()
+            contains(line, "/process/execCPUAffinity/" + name, "error")
+            case.delete()
+
+
+@test("root")
+def rows_of_exec_are_needed(mode):
+    """That these tests see it when a row is left out."""
+    need_bryo()
+    first, last = cpus()[0], cpus()[-1]
+    if first == last:
+        raise Skip("one CPU")
+    with Case(mode, faults=True) as case:
+        case.process["execCPUAffinity"] = {"initial": str(first), "final": str(last)}
+        case.create(["/probe", "sleep", "60"])
+        case.ok("start", case.id())
+        for env, want in (({}, 1 << last), ({"BRYO_SKIP": "affinity"}, 1 << first)):
+            got = json.loads(case.ok("exec", case.id(), "/probe", env=env).out)
+            equal(int(got["cpus"], 16), want, "CPUs with %s" % env)
+        case.delete()
 
 
 # -- values that are wrong --
