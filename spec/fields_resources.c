@@ -138,8 +138,9 @@ static const struct object object_rdma = OBJECT(spec_rdma, rdma_fields, NULL);
 
 static const struct field pids_fields[] = {
 	{F(spec_pids, limit, K_OPT_I64), BY("limits"), RANGE(-1, INT64_MAX), .zero_asks = true,
-	 .minus_one_unsets = true, .doc = "Processes and threads; -1 is no limit, and so is 0 in a document of a version "
-			 "before 1.3."},
+	 .minus_one_unsets = true,
+	 .doc = "Processes and threads; -1 is no limit, and so is 0 in a document of a version "
+		"before 1.3."},
 };
 static const struct object object_pids = OBJECT(spec_pids, pids_fields, NULL);
 

@@ -14,8 +14,8 @@
 
 /* Exit codes of bryo itself; the payload's own are passed through. */
 enum {
-	EXIT_BRYO = 125,    /* `run`: bryo failed */
-	EXIT_NOEXEC = 126,  /* the payload exists and cannot be executed */
+	EXIT_BRYO = 125,     /* `run`: bryo failed */
+	EXIT_NOEXEC = 126,   /* the payload exists and cannot be executed */
 	EXIT_NOTFOUND = 127, /* the payload, or its interpreter, does not exist */
 	EXIT_EXEC = 255      /* `exec`: bryo failed */
 };

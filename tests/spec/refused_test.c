@@ -91,8 +91,7 @@ static void test_exec(void)
 	if (spec_parse_process(doc, sizeof(doc) - 1, &a, &p, &err) ||
 	    spec_check_process_supported(p, &err))
 		err_format(&err, got, sizeof(got));
-	check(strcmp(got, "/selinuxLabel: not supported yet") == 0, "refused: by exec", "%s",
-	      got);
+	check(strcmp(got, "/selinuxLabel: not supported yet") == 0, "refused: by exec", "%s", got);
 	arena_finish(&a);
 }
 
