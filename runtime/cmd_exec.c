@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "ns/procfs.h"
@@ -11,6 +12,7 @@
 #include "runtime/base/log.h"
 #include "runtime/commands.h"
 #include "runtime/group.h"
+#include "runtime/selfexe.h"
 #include "runtime/shared.h"
 #include "runtime/steps.h"
 
@@ -50,6 +52,32 @@ static int hold_target(const struct arguments *a, const struct found *f, int *re
 	}
 	*ret_pidfd = fd_take(&pidfd);
 	return 0;
+}
+
+/* The container looks on while a process of bryo's comes in: see selfexe.h. */
+static int protect(const struct arguments *a, const struct nsset *ns, struct err *err)
+{
+	if (!selfexe_is_exposed(ns))
+		return 0;
+	return selfexe_protect(a->argv, a->box.preserve_fds, err);
+}
+
+/*
+ * The usual case in which it is needed, a container without a user namespace of its
+ * own, is seen before anything else is done: it will be done again.  What is overlooked
+ * or taken for it here is looked at again when all is known.
+ */
+static int protect_at_once(const struct arguments *a, const struct found *f, struct err *err)
+{
+	static const struct nsset none;
+	struct stat its, own;
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%lld/ns/user", (long long)f->record.pid);
+	if (stat(path, &its) < 0 || stat("/proc/self/ns/user", &own) < 0 ||
+	    its.st_ino != own.st_ino || its.st_dev != own.st_dev)
+		return 0;
+	return protect(a, &none, err);
 }
 
 /* In its cgroup, if it has one: where its first process is now, or where asked. */
@@ -105,10 +133,11 @@ static int enter(struct arguments *a, struct found *f, int pidfd, struct err *er
 	};
 	int status = -1;
 
-	if (box_prepare_exec(&b, f->dir, &a->exec, a->rest, err) == 0 &&
+	if (box_begin(&b, err) == 0 &&
 	    nsset_target(&b.ns, pidfd, (pid_t)f->record.pid, b.procfd, &f->arena, err) == 0 &&
-	    open_place(f, &b, a->exec.cgroup, &place, err) == 0 &&
-	    protect_executable(a, &b, err) == 0) {
+	    protect(a, &b.ns, err) == 0 &&
+	    box_prepare_exec(&b, f->dir, &a->exec, a->rest, err) == 0 &&
+	    open_place(f, &b, a->exec.cgroup, &place, err) == 0) {
 		b.ns.cgroup = place < 0 ? 0 : place;
 		b.shared = shared_new(err);
 		if (b.shared)
@@ -127,7 +156,7 @@ int cmd_exec(struct arguments *a, struct err *err)
 
 	if (check_command(a, err) < 0 || container_find(a, a->operands[0], &f, err) < 0)
 		return -1;
-	if (hold_target(a, &f, &pidfd, err) == 0)
+	if (protect_at_once(a, &f, err) == 0 && hold_target(a, &f, &pidfd, err) == 0)
 		status = enter(a, &f, pidfd, err);
 	container_finish(&f);
 	return status;

@@ -143,7 +143,7 @@ static int walk(struct box *b, bool foreground, struct err *err)
  * The stub keeps bryo out of the payload's sight.  Where there is none, or where
  * others look on while the box comes in, the executable must be out of reach.
  */
-int protect_executable(const struct arguments *a, const struct box *b, struct err *err)
+static int protect_executable(const struct arguments *a, const struct box *b, struct err *err)
 {
 	bool early =
 		b->spec->linux_->seccomp && b->spec->process && !b->spec->process->noNewPrivileges;

@@ -68,9 +68,12 @@ int box_prepare(struct box *b, struct err *err);
 /* The part of it in rows_overlay.c: options and annotations to b->overlay. */
 int box_plan_overlay(struct box *b, struct err *err);
 
+/* The first part of both: a box that has nothing yet but a handle of /proc. */
+int box_begin(struct box *b, struct err *err);
+
 /*
  * The same for a process that enters the container with the state directory `dir`:
- * by the configuration that it was made with.
+ * by the configuration that it was made with.  box_begin() must have been called.
  */
 int box_prepare_exec(struct box *b, int dir, const struct exec_options *o, char *const *command,
 		     struct err *err);
@@ -95,12 +98,6 @@ int await_end(struct box *b, const sigset_t *blocked, struct err *err);
  * looks for them; the others of *ret_blocked wait.
  */
 int take_signals(sigset_t *ret_blocked, int *ret_sigfd, struct err *err);
-
-/*
- * Execute bryo from a copy, when the container could get at its executable: see
- * selfexe.h.
- */
-int protect_executable(const struct arguments *a, const struct box *b, struct err *err);
 
 /* poststop hooks; a failure is a warning (config.md). */
 void run_poststop(const struct record *r);

@@ -125,7 +125,7 @@ static int check_apparmor(const struct box *b, struct err *err)
 	return apparmor_check(err);
 }
 
-static int begin(struct box *b, struct err *err)
+int box_begin(struct box *b, struct err *err)
 {
 	mode_t mask = umask(0);
 
@@ -155,7 +155,7 @@ static int check_terminal(const struct box *b, struct err *err)
 
 int box_prepare(struct box *b, struct err *err)
 {
-	if (begin(b, err) < 0 || absolute_bundle(b, err) < 0 || load_spec(b, err) < 0 ||
+	if (box_begin(b, err) < 0 || absolute_bundle(b, err) < 0 || load_spec(b, err) < 0 ||
 	    check_terminal(b, err) < 0)
 		return -1;
 	if (nsset_plan(&b->ns, b->spec, b->may_add_userns, b->arena, err) < 0)
@@ -194,8 +194,6 @@ int box_prepare_exec(struct box *b, int dir, const struct exec_options *o, char 
 	struct spec_process *p;
 	struct spec *s;
 
-	if (begin(b, err) < 0)
-		return -1;
 	b->dir = dir;
 	if (read_stored_config(b, err) < 0 || parse_config(b, &s, err) < 0)
 		return -1;

@@ -3,9 +3,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <link.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -83,17 +87,61 @@ static int sealed_copy(struct err *err)
 	return fd_take(&copy);
 }
 
+/*
+ * An overlay of that directory: without an upper layer it is read-only.  It wants a
+ * second one below, and any will do that is no relative of the first.
+ */
+static int overlay_of(int dir)
+{
+	auto_close int fs = fsopen("overlay", FSOPEN_CLOEXEC);
+	char layers[40];
+
+	snprintf(layers, sizeof(layers), "/proc/self/fd/%d:/sys", dir);
+	if (fs < 0 || fsconfig(fs, FSCONFIG_SET_STRING, "lowerdir", layers, 0) < 0 ||
+	    fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
+		return -1;
+	return fsmount(fs, FSMOUNT_CLOEXEC, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NODEV);
+}
+
+/*
+ * Our executable in a file system that nobody can write to: for a caller who may
+ * mount, four times as cheap as a copy.  -1 where that cannot be had.
+ */
+static int sealed_view(void)
+{
+	auto_close int dir = -1, mount = -1, found = -1;
+	struct stat ours, there;
+	char path[PATH_MAX], *name;
+	ssize_t n = readlink(SELF, path, sizeof(path) - 1);
+
+	path[n > 0 ? n : 0] = '\0';
+	name = strrchr(path, '/');
+	if (!name || name == path)
+		return -1;
+	*name++ = '\0';
+	dir = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	found = openat(dir, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	/* Another has taken its name, by an upgrade perhaps. */
+	if (found < 0 || fstat(found, &there) < 0 || stat(SELF, &ours) < 0 ||
+	    there.st_ino != ours.st_ino || there.st_dev != ours.st_dev)
+		return -1;
+	mount = overlay_of(dir);
+	return mount < 0 ? -1 : openat(mount, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+}
+
 int selfexe_protect(char *const *argv, unsigned int preserve, struct err *err)
 {
-	auto_close int copy = sealed_copy(err);
+	auto_close int copy = sealed_view();
 
+	if (copy < 0)
+		copy = sealed_copy(err);
 	if (copy < 0)
 		return -1;
 	for (unsigned int fd = 3; fd < 3 + preserve; fd++)
 		if (fcntl((int)fd, F_SETFD, 0) < 0)
 			return err_set(err, errno, "preserve descriptor %u", fd);
 	fexecve(copy, argv, environ);
-	err_set(err, errno, "execute bryo from memory");
+	err_set(err, errno, "execute bryo from a sealed copy");
 	if (err->num == EACCES)
 		err_hint(err, "sysctl vm.memfd_noexec forbids it: 2 must not be set here");
 	return -1;

@@ -9,7 +9,8 @@
  * cannot be used (a filter that is installed early may forbid it).  Then the
  * executable must be one that nobody inside can write to.  Either its
  * permissions say so already - the usual case for an ordinary user - or bryo
- * executes itself once more, from a sealed copy in memory.
+ * executes itself once more, from a sealed copy: a view of it through an overlay
+ * without an upper layer, or, for a caller who may not mount, a copy in memory.
  */
 #ifndef BRYO_RUNTIME_SELFEXE_H
 #define BRYO_RUNTIME_SELFEXE_H
