@@ -42,8 +42,9 @@ struct box_options {
 	const char *console_socket, *pidfd_socket;
 	bool detach, keep, no_pivot, no_new_keyring, no_subreaper;
 	unsigned int preserve_fds;
-	const char *overlay;   /* see overlay_parse() */
-	struct opt_list lower; /* directories beneath /root/path */
+	unsigned int listen_fds; /* the first of them: sockets of a service manager */
+	const char *overlay;     /* see overlay_parse() */
+	struct opt_list lower;   /* directories beneath /root/path */
 };
 
 struct box {
@@ -82,6 +83,7 @@ struct box {
 	struct netdevs netdevs; /* until the container is made */
 	struct filter filter;   /* the host's; the box has it in `shared` */
 	char **env;
+	char *listen_pid; /* in env, for the box to fill in; or NULL */
 	char payload[PATH_MAX];
 	bool wrote_pid_file;
 	bool late_filter;         /* the stub installs it */

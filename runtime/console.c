@@ -36,7 +36,7 @@ static int address_of(const char *path, int *ret_dir, struct sockaddr_un *ret)
 	return -1;
 }
 
-int console_connect(const char *path, struct err *err)
+int console_connect(const char *kind, const char *path, struct err *err)
 {
 	auto_close int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), dir = -1;
 	/* Somebody may listen and never accept. */
@@ -45,7 +45,7 @@ int console_connect(const char *path, struct err *err)
 
 	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience)) < 0 ||
 	    address_of(path, &dir, &a) < 0 || connect(fd, (struct sockaddr *)&a, sizeof(a)) < 0)
-		return err_set(err, errno, "connect to the console socket %s", path);
+		return err_set(err, errno, "connect to the %s %s", kind, path);
 	return fd_take(&fd);
 }
 
@@ -54,11 +54,9 @@ union control {
 	char space[CMSG_SPACE(sizeof(int))];
 };
 
-int console_send(int socket, int master, struct err *err)
+int console_send(int socket, int fd, const char *text, struct err *err)
 {
-	/* Some bytes must go along; callers print them as the terminal's name. */
-	char label[] = "/dev/ptmx";
-	struct iovec iov = {.iov_base = label, .iov_len = sizeof(label) - 1};
+	struct iovec iov = {.iov_base = (char *)text, .iov_len = strlen(text)};
 	union control c = {.space = {0}};
 	struct msghdr m = {.msg_iov = &iov,
 			   .msg_iovlen = 1,
@@ -69,12 +67,12 @@ int console_send(int socket, int master, struct err *err)
 	c.head.cmsg_level = SOL_SOCKET;
 	c.head.cmsg_type = SCM_RIGHTS;
 	c.head.cmsg_len = CMSG_LEN(sizeof(int));
-	memcpy(CMSG_DATA(&c.head), &master, sizeof(int));
+	memcpy(CMSG_DATA(&c.head), &fd, sizeof(int));
 	do
 		n = sendmsg(socket, &m, MSG_NOSIGNAL);
 	while (n < 0 && errno == EINTR);
 	if (n < 0)
-		return err_set(err, errno, "send the terminal to the console socket");
+		return err_set(err, errno, "send the handle of %s", text);
 	return 0;
 }
 

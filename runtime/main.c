@@ -54,7 +54,8 @@ const struct option_row global_options[] = {
 	 "write when each step ran, as Chrome trace JSON", NULL},                                  \
 	{"console-socket", 0, OPT_STRING, AT(box.console_socket), "PATH",                          \
 	 "send the master of the terminal to this socket", NULL},                                  \
-	{"pidfd-socket", 0, OPT_LATER, 0, "PATH", "", NULL}
+	{"pidfd-socket", 0, OPT_STRING, AT(box.pidfd_socket), "PATH",                              \
+	 "send a handle of the process to this socket", NULL}
 #define COMMON                                                                                     \
 	BUNDLE,                                                                                    \
 	{"pid-file", 0, OPT_STRING, AT(box.pid_file), "FILE",                                      \
@@ -260,6 +261,8 @@ static int print_version(void)
  * Descriptors that are to be handed on must be there, and before we have opened
  * any: what fills a gap would be ours.
  */
+enum { MOST_LISTENERS = 1024 };
+
 static int check_preserved(unsigned int n, struct err *err)
 {
 	for (unsigned int fd = 3; fd < 3 + n; fd++)
@@ -269,14 +272,34 @@ static int check_preserved(unsigned int n, struct err *err)
 	return 0;
 }
 
+/*
+ * Sockets of a service manager's, for this very process: sd_listen_fds(3).  They are
+ * the first of those that are preserved.
+ */
+static unsigned int count_listeners(void)
+{
+	const char *pid = getenv("LISTEN_PID"), *fds = getenv("LISTEN_FDS");
+	unsigned long n;
+	char *end;
+
+	if (!pid || !fds || strtol(pid, &end, 10) != getpid() || *end)
+		return 0;
+	n = strtoul(fds, &end, 10);
+	return *end || *fds == '-' || n > MOST_LISTENERS ? 0 : (unsigned int)n;
+}
+
 /* Whatever is wrong, the log gets it once its name is known. */
 static int prepare(int argc, char **argv, struct arguments *a, const struct command **c,
 		   struct err *err)
 {
 	struct err log;
-	int bad = prepare_process(err) < 0 || opts_parse(argc, argv, a, c, err) < 0 ||
-		  check_preserved(a->box.preserve_fds, err) < 0;
+	int bad = prepare_process(err) < 0 || opts_parse(argc, argv, a, c, err) < 0;
 
+	if (!bad) {
+		a->box.listen_fds = count_listeners();
+		a->box.preserve_fds += a->box.listen_fds;
+		bad = check_preserved(a->box.preserve_fds, err) < 0;
+	}
 	if (log_open(a->log, a->log_format == LOG_JSON, a->debug, &log) < 0 && !bad) {
 		*err = log;
 		bad = 1;

@@ -16,6 +16,13 @@
 int payload_env(const struct strs *env, struct arena *a, char ***ret_env, struct err *err);
 
 /*
+ * `env` with what sd_listen_fds(3) wants for n sockets.  *ret_pid is the place of the
+ * number of the process, which the box alone knows: 11 bytes.
+ */
+int payload_listen_env(struct strs *env, unsigned int n, struct arena *a, char **ret_pid,
+		       struct err *err);
+
+/*
  * Find args[0] as execvp(3) does, in the PATH of the environment, and check
  * that it can be executed.  err->exit is 126 or 127 and the words are those
  * that engines look for.

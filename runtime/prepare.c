@@ -153,6 +153,16 @@ static int check_terminal(const struct box *b, struct err *err)
 	return 0;
 }
 
+static int prepare_env(struct box *b, const struct spec_process *p, struct err *err)
+{
+	struct strs env = p->env;
+
+	if (b->opt.listen_fds &&
+	    payload_listen_env(&env, b->opt.listen_fds, b->arena, &b->listen_pid, err) < 0)
+		return -1;
+	return payload_env(&env, b->arena, &b->env, err);
+}
+
 int box_prepare(struct box *b, struct err *err)
 {
 	if (box_begin(b, err) < 0 || absolute_bundle(b, err) < 0 || load_spec(b, err) < 0 ||
@@ -170,7 +180,7 @@ int box_prepare(struct box *b, struct err *err)
 	if (b->mounts.dropped_gid)
 		log_debug("left out gid= of a devpts: the group does not exist in the container");
 	if (b->spec->process)
-		return payload_env(&b->spec->process->env, b->arena, &b->env, err);
+		return prepare_env(b, b->spec->process, err);
 	return 0;
 }
 
@@ -205,5 +215,5 @@ int box_prepare_exec(struct box *b, int dir, const struct exec_options *o, char 
 	plan_agent(b);
 	if (check_terminal(b, err) < 0 || check_apparmor(b, err) < 0)
 		return -1;
-	return payload_env(&p->env, b->arena, &b->env, err);
+	return prepare_env(b, p, err);
 }

@@ -26,6 +26,8 @@ bool row_wants_idmapped_mounts(const struct box *b);
 int row_idmapped_mounts_apply(struct box *b, struct err *err);
 int row_identify_apply(struct box *b, struct err *err);
 int row_record_apply(struct box *b, struct err *err);
+bool row_has_pidfd_socket(const struct box *b);
+int row_pidfd_apply(struct box *b, struct err *err);
 bool row_has_pid_file(const struct box *b);
 int row_pid_file_apply(struct box *b, struct err *err);
 void row_pid_file_undo(struct box *b);

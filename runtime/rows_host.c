@@ -114,7 +114,7 @@ int row_console_apply(struct box *b, struct err *err)
 	int pair[2];
 
 	if (b->opt.console_socket) {
-		b->console = console_connect(b->opt.console_socket, err);
+		b->console = console_connect("console socket", b->opt.console_socket, err);
 		return b->console < 0 ? -1 : 0;
 	}
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
@@ -185,6 +185,9 @@ static int be_born(struct box *b, struct err *err)
 	b->side = BOX;
 	leave_host(b);
 	b->chan = b->box_chan;
+	/* A copy of the host's; the name of the variable is before it. */
+	if (b->listen_pid)
+		snprintf(b->listen_pid, 11, "%d", getpid());
 	umask(0);
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
 		return err_set(err, errno, "prctl(PR_SET_PDEATHSIG)");
@@ -333,6 +336,18 @@ int row_identify_apply(struct box *b, struct err *err)
 	if (record_write(b->dir, &r, err) < 0)
 		return -1;
 	return store_config(b, err);
+}
+
+bool row_has_pidfd_socket(const struct box *b)
+{
+	return b->opt.pidfd_socket;
+}
+
+int row_pidfd_apply(struct box *b, struct err *err)
+{
+	auto_close int fd = console_connect("pidfd socket", b->opt.pidfd_socket, err);
+
+	return fd < 0 ? -1 : console_send(fd, b->ns.pidfd, "pidfd", err);
 }
 
 bool row_has_pid_file(const struct box *b)

@@ -221,7 +221,7 @@ static int terminal_apply(struct box *b, struct err *err)
 	if (b->op != OP_EXEC && terminal_bind_console(t.slave, err) < 0)
 		return -1;
 	if (terminal_take(t.slave, &p->user, err) < 0 ||
-	    console_send(b->console, t.master, err) < 0)
+	    console_send(b->console, t.master, "/dev/ptmx", err) < 0)
 		return -1;
 	close(t.master);
 	close(fd_take(&b->console));
@@ -572,6 +572,8 @@ static const struct step steps[] = {
 	{"payload", BOX, "/process/args", has_process, payload_apply, NULL, STEP_ENTERS},
 	/* Before the host may go: its death would kill the box. */
 	{"outlive", BOX, NULL, outlives_host, outlive_apply, NULL, STEP_ENTERS},
+	/* As late as the pid file: who has it may wait for a payload. */
+	{"pidfd", HOST, NULL, row_has_pidfd_socket, row_pidfd_apply, NULL, STEP_ENTERS},
 	/* Whatever can fail but for the execution itself has failed; `record` has its own. */
 	{"pid-file", HOST, NULL, writes_only_pid_file, row_pid_file_apply, row_pid_file_undo,
 	 STEP_ENTERS},

@@ -4,6 +4,7 @@
 import json
 import os
 import signal
+import subprocess
 
 from lib import proc
 from lib.bundle import write
@@ -11,6 +12,7 @@ from lib.case import Case, need_bryo, need_busybox
 from lib.check import check, contains, equal, test, wait_until
 from lib.steps import rows
 from lib.view import seccomp
+from test_terminal import ConsoleSocket
 
 MODES = ("root", "userns", "rootless", "ranges")
 
@@ -224,6 +226,68 @@ def preserved_descriptors(mode):
                              close_fds=False)
             equal(result.out, want, "descriptors")
         case.delete()
+
+
+@test(*MODES)
+def handle_of_the_process(mode):
+    """--pidfd-socket, of create and of exec."""
+    with Case(mode) as case, ConsoleSocket(case, "pidfd") as first:
+        case.create(["/probe", "sleep", "60"], words=["--pidfd-socket", first.path])
+        equal(pid_of(first.receive()), case.state()["pid"], "pid of the first process")
+        case.ok("start", case.id())
+        case.wait_status("running")
+        with ConsoleSocket(case, "second", "other") as second:
+            pid_file = os.path.join(case.xdg, "pid")
+            case.ok("exec", "-d", "--pid-file", pid_file, "--pidfd-socket", second.path, case.id(),
+                    "/probe", "sleep", "60", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            handle = second.receive()
+            with open(pid_file, encoding="ascii") as file:
+                pid = int(file.read())
+            equal(pid_of(handle), pid, "pid of the other process")
+            signal.pidfd_send_signal(handle, signal.SIGKILL)
+        wait_until(lambda: pid not in proc.descendants(), what="its end")
+        contains(case.fails("exec", "--pidfd-socket", "/none", case.id(), "/probe").last_error(),
+                 "pidfd socket", "error")
+        case.delete()
+
+
+def pid_of(handle):
+    with open("/proc/self/fdinfo/%d" % handle, encoding="ascii") as file:
+        return next(int(line.split()[1]) for line in file if line.startswith("Pid:"))
+
+
+@test(*MODES)
+def sockets_of_a_service_manager(mode):
+    """LISTEN_FDS: only when LISTEN_PID says that they are for bryo."""
+    need_busybox()
+    with Case(mode) as case:
+        case.save(["/bin/sh", "-c", "echo $LISTEN_FDS ${LISTEN_PID:+$(($LISTEN_PID == $$))} "
+                   "$LISTEN_FDNAMES; /probe fds"])
+        for own, want in ((True, "2 1 a:b\n0\n1\n2\n3\n4\n5\n"), (False, "\n0\n1\n2\n3\n")):
+            def prepare(own=own):
+                for fd in (3, 4, 5):
+                    os.dup2(os.open("/dev/null", os.O_RDONLY), fd)
+                    os.set_inheritable(fd, True)
+                os.environ["LISTEN_PID"] = str(os.getpid() if own else 1)
+            # The number is known in the child only: a shell puts it there.
+            who = "LISTEN_PID=%s exec \"$@\"" % ("$$" if own else "1")
+            words = case.argv("run", "--preserve-fds", "1", "-b", case.bundle.path, case.id())
+            result = proc.run(["/bin/sh", "-c", who, "sh", *words], close_fds=False,
+                              **joined(case.options(env={"LISTEN_FDS": "2",
+                                                         "LISTEN_FDNAMES": "a:b"}), prepare))
+            equal(result.rc, 0, "exit status: %s" % result)
+            equal(result.out, want, "what the payload has")
+
+
+def joined(options, prepare):
+    """`prepare` in the child as well as what is there."""
+    before = options.get("preexec_fn")
+
+    def both():
+        prepare()
+        if before:
+            before()
+    return dict(options, preexec_fn=both)
 
 
 # -- whom it lets in --

@@ -18,9 +18,6 @@ TOP_LEVEL = ("process", "root", "hostname", "domainname", "mounts", "hooks", "li
              "annotations")
 #: Commands and options of runc that come later, or never; help does not show them then.
 LATER_COMMANDS = ("exec", "ps", "pause", "resume", "update", "events", "checkpoint", "restore")
-LATER_OPTIONS = ("--console-socket", "--pidfd-socket")
-
-
 def say(*words):
     need_bryo()
     result = proc.run([binary()] + list(words))
@@ -415,13 +412,6 @@ def options_of_the_future(mode):
     need_bryo()
     with Case(mode) as case:
         for command in ("run", "create"):
-            helped = say(command, "--help")
-            for option in LATER_OPTIONS:
-                if option not in helped:
-                    nothing_made(case, command, option, "/tmp/socket", "-b", case.bundle.path,
-                                 case.id())
-                    nothing_made(case, command, option + "=/tmp/socket", "-b",
-                                 case.bundle.path, case.id())
             for words in (("--systemd-cgroup",), ("--cgroup-manager", "systemd"),
                           ("--cgroup-manager=systemd",)):
                 nothing_made(case, *words, command, "-b", case.bundle.path, case.id())

@@ -38,10 +38,10 @@ def read_until(fd, text, seconds=10.0):
 
 
 class ConsoleSocket:
-    """Who calls an OCI runtime and wants the terminal."""
+    """Who calls an OCI runtime and wants the terminal, or another descriptor."""
 
-    def __init__(self, case, name="console.sock"):
-        self.path = os.path.join(case.make_dir("console"), name)
+    def __init__(self, case, name="console.sock", place="console"):
+        self.path = os.path.join(case.make_dir(place), name)
         self.master = -1
         self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         here = os.open(os.path.dirname(self.path), os.O_PATH)
@@ -74,7 +74,6 @@ class ConsoleSocket:
                 fds.frombytes(data)
         equal(len(fds), 1, "descriptors in the message")
         self.master = fds[0]
-        check(os.isatty(self.master), "no terminal was sent")
         return self.master
 
 
