@@ -5,6 +5,10 @@ CC ?= cc
 CFLAGS ?= -O2 -g
 PREFIX ?= /usr/local
 MANDIR ?= $(PREFIX)/share/man
+DATADIR ?= $(PREFIX)/share
+BASHCOMP := bash-completion/completions/bryo
+ZSHCOMP := zsh/site-functions/_bryo
+FISHCOMP := fish/vendor_completions.d/bryo.fish
 LIBEXECDIR ?= $(PREFIX)/libexec/bryo
 VERSION := 0.1.0
 COMMIT := $(shell git describe --always --dirty 2>/dev/null || echo unknown)
@@ -151,3 +155,7 @@ install: $(B)/bryo $(B)/bryo-export
 	install -D -m 0755 $(B)/bryo-export $(DESTDIR)$(LIBEXECDIR)/bryo-export
 	set -e; for m in $(MANUALS); do \
 		install -D -m 0644 man/$$m $(DESTDIR)$(MANDIR)/man$${m##*.}/$$m; done
+	install -d $(addprefix $(DESTDIR)$(DATADIR)/,$(dir $(BASHCOMP) $(ZSHCOMP) $(FISHCOMP)))
+	$(B)/bryo completion bash >$(DESTDIR)$(DATADIR)/$(BASHCOMP)
+	$(B)/bryo completion zsh >$(DESTDIR)$(DATADIR)/$(ZSHCOMP)
+	$(B)/bryo completion fish >$(DESTDIR)$(DATADIR)/$(FISHCOMP)

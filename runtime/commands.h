@@ -27,6 +27,7 @@ int cmd_update(struct arguments *a, struct err *err);
 int cmd_ps(struct arguments *a, struct err *err);
 int cmd_events(struct arguments *a, struct err *err);
 int cmd_exec(struct arguments *a, struct err *err);
+int cmd_completion(struct arguments *a, struct err *err);
 int cmd_diff(struct arguments *a, struct err *err);
 int cmd_export(struct arguments *a, struct err *err);
 

@@ -207,6 +207,8 @@ const struct command commands[] = {
 	{"features", "", 0, 0, "print what bryo supports as JSON", no_options, cmd_features},
 	{"steps", "[BUNDLE]", 0, 1, "print the steps that make a container, without running any",
 	 steps_options, cmd_steps},
+	{"completion", "SHELL", 1, 1, "print completions for bash, zsh or fish", no_options,
+	 cmd_completion},
 	{"checkpoint", "", 0, 0, "", no_options, NULL},
 	{"restore", "", 0, 0, "", no_options, NULL},
 	{0},

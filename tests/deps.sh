@@ -23,7 +23,7 @@ say() {
 }
 
 usage() {
-    echo "usage: sh tests/deps.sh build|demo|check|bench|vm|lint ..." >&2
+    echo "usage: sh tests/deps.sh build|demo|check|bench|vm|engines|lint ..." >&2
     exit 2
 }
 
@@ -100,6 +100,8 @@ check() {
     program mandoc mandoc
     program objdump binutils
     program git git
+    program zsh zsh
+    program fish fish
 }
 
 bench() {
