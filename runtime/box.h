@@ -86,6 +86,8 @@ struct box {
 	char *listen_pid; /* in env, for the box to fill in; or NULL */
 	char payload[PATH_MAX];
 	bool wrote_pid_file;
+	bool notifies;            /* it has a socket for sd_notify(3), see notify.h */
+	int notify;               /* where that is listened to, in the host; or -1 */
 	bool late_filter;         /* the stub installs it */
 	int stub;                 /* the program that executes the payload, or -1 */
 	int console;              /* where the master of the terminal is sent, or -1 */

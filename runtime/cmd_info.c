@@ -231,7 +231,7 @@ int cmd_steps(struct arguments *a, struct err *err)
 	if (a->n_operands)
 		b.opt.bundle = a->operands[0];
 	if (!all)
-		bad = box_prepare(&b, err);
+		bad = box_prepare(&b, NULL, err);
 	for (size_t i = 0; !bad && i < t->n; i++)
 		if (a->steps_exec ? t->rows[i].flags & STEP_ENTERS
 				  : all || step_is_wanted(&b, &t->rows[i]))

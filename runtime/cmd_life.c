@@ -21,6 +21,7 @@
 #include "runtime/hooks.h"
 #include "runtime/layers.h"
 #include "runtime/listener.h"
+#include "runtime/notify.h"
 #include "runtime/resctrl.h"
 #include "runtime/shared.h"
 #include "runtime/steps.h"
@@ -117,6 +118,17 @@ static int sign_record(struct found *f, struct err *err)
 	return record_publish(f->dir, err);
 }
 
+/* If it was made so, and there is somebody to tell. */
+static int listen_for_ready(const struct found *f, int *ret, struct err *err)
+{
+	const char *manager = getenv("NOTIFY_SOCKET");
+
+	if (!manager || !*manager)
+		return 0;
+	*ret = notify_listen(f->dir, err);
+	return *ret < 0 && err->num != ENOENT ? -1 : 0;
+}
+
 static int wake(struct found *f, int pidfd, struct err *err)
 {
 	struct spec_root root;
@@ -129,9 +141,13 @@ static int wake(struct found *f, int pidfd, struct err *err)
 		.arena = &f->arena,
 		.sigfd = -1,
 		.chan = -1,
+		.notify = -1,
 	};
 	sigset_t blocked;
 	int bad = take_signals(&blocked, &b.sigfd, err);
+
+	if (!bad)
+		bad = listen_for_ready(f, &b.notify, err);
 
 	if (!bad)
 		bad = sign_record(f, err);
@@ -139,6 +155,12 @@ static int wake(struct found *f, int pidfd, struct err *err)
 		bad = restore_box(f, &b, &s, &root, err);
 	if (!bad)
 		bad = steps_walk(&b, step_find(&create_table, "wait-start") + 1, err);
+	if (!bad && b.notify >= 0) {
+		/* Whoever wants to delete it need not wait for that. */
+		store_unlock(f->dir);
+		notify_await(b.notify, b.ns.pid, pidfd, b.sigfd);
+	}
+	fd_cleanup(&b.notify);
 	fd_cleanup(&b.chan);
 	fd_cleanup(&b.sigfd);
 	/* A poststart hook that fails stops the container (config.md, 1.3). */

@@ -10,6 +10,7 @@
 #include "runtime/base/fd.h"
 #include "runtime/base/log.h"
 #include "runtime/commands.h"
+#include "runtime/notify.h"
 #include "runtime/selfexe.h"
 #include "runtime/shared.h"
 #include "runtime/steps.h"
@@ -122,8 +123,11 @@ static int walk(struct box *b, bool foreground, struct err *err)
 	netdevs_finish(&b->netdevs);
 	if (b->opt.trace && steps_write_trace(b, b->opt.trace, err) < 0)
 		log_warn("%s", err->msg);
-	if (!foreground)
+	if (!foreground) {
+		if (b->notify >= 0)
+			notify_await(b->notify, b->ns.pid, b->ns.pidfd, b->sigfd);
 		return 0;
+	}
 	status = await_end(b, &blocked, err);
 	if (status < 0) {
 		steps_undo(b);
@@ -169,7 +173,7 @@ static int make_container(struct arguments *a, enum op op, struct err *err)
 
 	if (store_check_id(b.id, err) < 0 || refuse_later(a, err) < 0)
 		return -1;
-	if (box_prepare(&b, err) == 0 && protect_executable(a, &b, err) == 0 &&
+	if (box_prepare(&b, a->root, err) == 0 && protect_executable(a, &b, err) == 0 &&
 	    store_open(a->root, true, &b.store, err) == 0)
 		status = walk(&b, op == OP_RUN && !b.opt.detach, err);
 	cgroup_finish(&b.cgroup);

@@ -62,9 +62,9 @@ int container_signal_all(struct found *f, int sig, struct err *err);
 /*
  * The configuration of a bundle, checked, and what follows from it for the
  * caller: all of the box that is decided before the first row.  The box's
- * arena, options, op and id are the caller's.
+ * arena, options, op and id are the caller's; `root` is that of --root or NULL.
  */
-int box_prepare(struct box *b, struct err *err);
+int box_prepare(struct box *b, const char *root, struct err *err);
 
 /* The part of it in rows_overlay.c: options and annotations to b->overlay. */
 int box_plan_overlay(struct box *b, struct err *err);

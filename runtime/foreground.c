@@ -20,6 +20,7 @@
 #include "runtime/base/fd.h"
 #include "runtime/commands.h"
 #include "runtime/console.h"
+#include "runtime/notify.h"
 
 struct buffer {
 	char bytes[1024]; /* not more than a write(2) takes that poll(2) has announced */
@@ -187,7 +188,7 @@ static void put(struct buffer *b, int fd)
 		b->n = b->done = 0;
 }
 
-enum { SIGNALS, INPUT, OUTPUT, MASTER };
+enum { SIGNALS, INPUT, OUTPUT, MASTER, NOTIFY, SOURCES };
 
 /*
  * poll(2) says POLLHUP of a master whose other end nobody has open, and does so at
@@ -195,23 +196,26 @@ enum { SIGNALS, INPUT, OUTPUT, MASTER };
  */
 static void carry(struct foreground *f)
 {
-	struct pollfd p[4] = {
+	struct pollfd p[SOURCES] = {
 		[SIGNALS] = {.fd = f->signals, .events = POLLIN},
 		[INPUT] = {.fd = f->stdin_open && !f->in.n ? STDIN_FILENO : -1, .events = POLLIN},
 		[OUTPUT] = {.fd = f->out.n ? STDOUT_FILENO : -1, .events = POLLOUT},
 		[MASTER] = {.fd = f->master,
 			    .events = (short)((f->out.n ? 0 : POLLIN) | (f->in.n ? POLLOUT : 0))},
+		[NOTIFY] = {.fd = f->box->notify, .events = POLLIN},
 	};
 	bool hung_up;
 
 	if (!p[MASTER].events)
 		p[MASTER].fd = -1;
-	if (poll(p, 4, f->ended && !f->out.n ? 0 : -1) < 0)
+	if (poll(p, SOURCES, f->ended && !f->out.n ? 0 : -1) < 0)
 		return;
 	if (f->ended && !f->out.n && !(p[MASTER].revents & POLLIN))
 		f->drained = MOST_DRAINED;
 	if (p[SIGNALS].revents)
 		handle_signals(f);
+	if (p[NOTIFY].revents && notify_relay(f->box->notify, f->box->ns.pid))
+		close(fd_take(&f->box->notify));
 	if (p[INPUT].revents)
 		take_input(f);
 	if (p[OUTPUT].revents)

@@ -13,8 +13,10 @@
 #include "runtime/base/log.h"
 #include "runtime/commands.h"
 #include "runtime/faults.h"
+#include "runtime/notify.h"
 #include "runtime/payload.h"
 #include "runtime/record.h"
+#include "runtime/store.h"
 
 /* Not a FIFO or a device, which could make us wait or read for ever. */
 static int read_config(const char *bundle, struct arena *a, char **ret_text, size_t *ret_len,
@@ -56,7 +58,7 @@ static int parse_config(struct box *b, struct spec **ret, struct err *err)
 	return 0;
 }
 
-static int load_spec(struct box *b, struct err *err)
+static int load_spec(struct box *b, const char *root, struct err *err)
 {
 	struct spec *s;
 	char *text = NULL;
@@ -68,7 +70,7 @@ static int load_spec(struct box *b, struct err *err)
 		return -1;
 	if (!s->process && b->op == OP_RUN)
 		return err_at(err, "/process", 0, "is needed to run the container");
-	return 0;
+	return b->id ? notify_plan(b, s, root, err) : 0;
 }
 
 static int absolute_bundle(struct box *b, struct err *err)
@@ -132,7 +134,7 @@ int box_begin(struct box *b, struct err *err)
 	umask(mask);
 	b->umask = mask;
 	b->dir = b->listener = b->waiting = b->chan = b->sigfd = b->stub = -1;
-	b->console = b->terminal = -1;
+	b->console = b->terminal = b->notify = -1;
 	b->procfd = procfs_open_root(err);
 	return b->procfd < 0 ? -1 : 0;
 }
@@ -163,9 +165,9 @@ static int prepare_env(struct box *b, const struct spec_process *p, struct err *
 	return payload_env(&env, b->arena, &b->env, err);
 }
 
-int box_prepare(struct box *b, struct err *err)
+int box_prepare(struct box *b, const char *root, struct err *err)
 {
-	if (box_begin(b, err) < 0 || absolute_bundle(b, err) < 0 || load_spec(b, err) < 0 ||
+	if (box_begin(b, err) < 0 || absolute_bundle(b, err) < 0 || load_spec(b, root, err) < 0 ||
 	    check_terminal(b, err) < 0)
 		return -1;
 	if (nsset_plan(&b->ns, b->spec, b->may_add_userns, b->arena, err) < 0)

@@ -10,8 +10,6 @@
 #include "runtime/box.h"
 #include "spec/json.h"
 
-#define STORED_CONFIG "config.json"
-
 struct record {
 	char *ociVersion, *id, *bundle, *rootfs;
 	char *created;     /* RFC 3339, UTC */

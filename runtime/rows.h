@@ -7,6 +7,9 @@
 
 int row_state_apply(struct box *b, struct err *err);
 void row_state_undo(struct box *b);
+bool row_notifies(const struct box *b);
+int row_notify_apply(struct box *b, struct err *err);
+void row_notify_undo(struct box *b);
 int row_join_apply(struct box *b, struct err *err);
 void row_ns_undo(struct box *b);
 int row_filter_compile_apply(struct box *b, struct err *err);
@@ -16,6 +19,7 @@ void row_mounts_undo(struct box *b);
 int row_listen_apply(struct box *b, struct err *err);
 void row_listen_undo(struct box *b);
 bool row_has_terminal(const struct box *b);
+int row_terminal_apply(struct box *b, struct err *err);
 int row_console_apply(struct box *b, struct err *err);
 void row_console_undo(struct box *b);
 int row_clone_apply(struct box *b, struct err *err);

@@ -20,6 +20,7 @@
 #include "runtime/faults.h"
 #include "runtime/hooks.h"
 #include "runtime/listener.h"
+#include "runtime/notify.h"
 #include "runtime/record.h"
 #include "runtime/rows.h"
 #include "runtime/shared.h"
@@ -46,6 +47,28 @@ void row_state_undo(struct box *b)
 	close(fd_take(&b->dir));
 	fd_cleanup(&b->waiting);
 	b->waiting = -1;
+}
+
+bool row_notifies(const struct box *b)
+{
+	return b->notifies;
+}
+
+/* `create` leaves the listening to `start`. */
+int row_notify_apply(struct box *b, struct err *err)
+{
+	if (notify_make(b->dir, err) < 0)
+		return -1;
+	if (b->op != OP_RUN)
+		return 0;
+	b->notify = notify_listen(b->dir, err);
+	return b->notify < 0 ? -1 : 0;
+}
+
+void row_notify_undo(struct box *b)
+{
+	fd_cleanup(&b->notify);
+	b->notify = -1;
 }
 
 int row_join_apply(struct box *b, struct err *err)
@@ -166,6 +189,8 @@ static void leave_host(void *arg)
 	fd_cleanup(&b->store);
 	fd_cleanup(&b->sigfd);
 	fd_cleanup(&b->terminal);
+	fd_cleanup(&b->notify);
+	b->notify = -1;
 	b->chan = b->dir = b->store = b->sigfd = b->terminal = -1;
 	cgroup_finish(&b->cgroup);
 	nsset_finish(&b->ns);

@@ -3,12 +3,15 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <unistd.h>
 
 #include "ns/cred.h"
 #include "ns/procfs.h"
 #include "ns/task.h"
+#include "ns/terminal.h"
 #include "runtime/base/fd.h"
 #include "runtime/base/log.h"
+#include "runtime/console.h"
 #include "runtime/faults.h"
 #include "runtime/resctrl.h"
 #include "runtime/rows.h"
@@ -142,4 +145,22 @@ bool row_has_personality(const struct box *b)
 int row_personality_apply(struct box *b, struct err *err)
 {
 	return task_personality(b->spec->linux_->personality, err);
+}
+
+int row_terminal_apply(struct box *b, struct err *err)
+{
+	const struct spec_process *p = b->spec->process;
+	const struct spec_console *size = b->size.height ? &b->size : p->consoleSize;
+	struct terminal t;
+
+	if (terminal_open(size, &t, err) < 0)
+		return -1;
+	if (b->op != OP_EXEC && terminal_bind_console(t.slave, err) < 0)
+		return -1;
+	if (terminal_take(t.slave, &p->user, err) < 0 ||
+	    console_send(b->console, t.master, "/dev/ptmx", err) < 0)
+		return -1;
+	close(t.master);
+	close(fd_take(&b->console));
+	return 0;
 }

@@ -13,11 +13,9 @@
 #include <unistd.h>
 
 #include "ns/cred.h"
-#include "ns/terminal.h"
 #include "runtime/agent.h"
 #include "runtime/base/fd.h"
 #include "runtime/baton.h"
-#include "runtime/console.h"
 #include "runtime/listener.h"
 #include "runtime/payload.h"
 #include "runtime/rows.h"
@@ -208,24 +206,6 @@ static int session_apply(struct box *b, struct err *err)
 {
 	(void)b;
 	return cred_session(err);
-}
-
-static int terminal_apply(struct box *b, struct err *err)
-{
-	const struct spec_process *p = b->spec->process;
-	const struct spec_console *size = b->size.height ? &b->size : p->consoleSize;
-	struct terminal t;
-
-	if (terminal_open(size, &t, err) < 0)
-		return -1;
-	if (b->op != OP_EXEC && terminal_bind_console(t.slave, err) < 0)
-		return -1;
-	if (terminal_take(t.slave, &p->user, err) < 0 ||
-	    console_send(b->console, t.master, "/dev/ptmx", err) < 0)
-		return -1;
-	close(t.master);
-	close(fd_take(&b->console));
-	return 0;
 }
 
 static const struct spec_caps *caps_of(const struct box *b)
@@ -432,6 +412,8 @@ static const struct step steps[] = {
 	/* The lock that two containers race for, before anything is made for either. */
 	{"overlay-claim", HOST, "/annotations", row_has_overlay, row_overlay_claim_apply,
 	 row_overlay_claim_undo, 0},
+	/* The mount of its directory is one of the configuration's by now. */
+	{"notify", HOST, NULL, row_notifies, row_notify_apply, row_notify_undo, 0},
 	/* Before the clone, which joins them; a wrong handle is seen with nothing made. */
 	{"join", HOST, "/linux/namespaces", NULL, row_join_apply, row_ns_undo, 0},
 	/*
@@ -535,7 +517,8 @@ static const struct step steps[] = {
 	 NULL, 0},
 	{"session", BOX, NULL, NULL, session_apply, NULL, STEP_ENTERS},
 	/* Leads a session by now, and /dev/console is a mount. */
-	{"terminal", BOX, "/process/terminal", row_has_terminal, terminal_apply, NULL, STEP_ENTERS},
+	{"terminal", BOX, "/process/terminal", row_has_terminal, row_terminal_apply, NULL,
+	 STEP_ENTERS},
 	/* Last of the mounts: those above may have to make their places. */
 	{"readonly-root", BOX, "/root/readonly", has_readonly_root, readonly_root_apply, NULL, 0},
 	{"keyring", BOX, NULL, wants_keyring, keyring_apply, NULL, STEP_ENTERS},

@@ -193,6 +193,39 @@ static DIR *open_stream(int dir)
 	return d;
 }
 
+char *store_path(const char *root, struct arena *a)
+{
+	char buf[PATH_MAX], here[PATH_MAX];
+	const char *path = root && *root ? root : default_root(buf);
+
+	if (path[0] == '/')
+		return arena_strdup(a, path);
+	return getcwd(here, sizeof(here)) ? arena_printf(a, "%s/%s", here, path) : NULL;
+}
+
+/* The files of a directory in it. */
+static void empty(int dir, const char *name)
+{
+	auto_close int fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	DIR *d = fd < 0 ? NULL : open_stream(fd);
+	struct dirent *e;
+
+	while (d && (e = readdir(d)))
+		unlinkat(fd, e->d_name, 0);
+	if (d)
+		closedir(d);
+}
+
+static void remove_entry(int dir, const struct dirent *e)
+{
+	if (e->d_type != DT_DIR) {
+		unlinkat(dir, e->d_name, 0);
+	} else if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0) {
+		empty(dir, e->d_name);
+		unlinkat(dir, e->d_name, AT_REMOVEDIR);
+	}
+}
+
 int store_remove(int store, const char *id, int dir, struct err *err)
 {
 	struct dirent *e;
@@ -201,12 +234,12 @@ int store_remove(int store, const char *id, int dir, struct err *err)
 	/* Mostly there is nothing else. */
 	unlinkat(dir, "record", 0);
 	unlinkat(dir, "shared", 0);
+	unlinkat(dir, STORED_CONFIG, 0);
 	if (unlinkat(store, id, AT_REMOVEDIR) == 0)
 		return 0;
 	d = open_stream(dir);
 	while (d && (e = readdir(d)))
-		if (e->d_type != DT_DIR)
-			unlinkat(dir, e->d_name, 0);
+		remove_entry(dir, e);
 	if (d)
 		closedir(d);
 	if (unlinkat(store, id, AT_REMOVEDIR) < 0 && errno != ENOENT)

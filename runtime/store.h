@@ -15,6 +15,9 @@
 #include "runtime/base/arena.h"
 #include "runtime/base/err.h"
 
+/* The configuration that a container was made with, in its directory. */
+#define STORED_CONFIG "config.json"
+
 /* [A-Za-z0-9_+-][A-Za-z0-9_+.-]*, at most 255 bytes; as runc has it. */
 int store_check_id(const char *id, struct err *err);
 
@@ -24,6 +27,9 @@ int store_check_id(const char *id, struct err *err);
  * err->num == ENOENT.
  */
 int store_open(const char *root, bool create, int *ret_store, struct err *err);
+
+/* Its absolute path, there or not; NULL: no memory. */
+char *store_path(const char *root, struct arena *a);
 
 /* Make and lock the directory of a new container; "already exists" otherwise. */
 int store_create(int store, const char *id, int *ret_dir, struct err *err);
@@ -43,7 +49,7 @@ void store_unlock(int dir);
 /* Does somebody hold it? */
 bool store_is_locked(int dir);
 
-/* Remove the directory and the files in it, never following a link. */
+/* Remove the directory and what is in it, one level deep, never following a link. */
 int store_remove(int store, const char *id, int dir, struct err *err);
 
 /* All ids, sorted, NULL-terminated. */
