@@ -55,7 +55,7 @@ MANUALS := bryo.1 bryo-config.5 bryo-steps.7
 
 .PHONY: all demo check check-vm check-engines bench install clean test-programs lint
 
-all: $(B)/bryo $(B)/bryo-export
+all: $(B)/bryo $(B)/bryo-export $(B)/bryo-scope
 
 $(B)/bryo: $(OBJ)
 	$(CC) $(CFLAGS) $(LDFLAGS) $(LINK) -o $@ $(OBJ) $(LIBS)
@@ -65,7 +65,12 @@ $(B)/bryo-export: runtime/export/export.c
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(BASE) $(CFLAGS) $(LDFLAGS) $(filter-out -static,$(LINK)) -o $@ $< -larchive
 
-$(B)/runtime/cmd_overlay.o $(B)/faults/runtime/cmd_overlay.o: \
+# What bryo executes when systemd is to make the cgroup; likewise.
+$(B)/bryo-scope: runtime/scope/scope.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(BASE) $(CFLAGS) $(LDFLAGS) $(filter-out -static,$(LINK)) -o $@ $< -lsystemd
+
+$(B)/runtime/base/helper.o $(B)/faults/runtime/base/helper.o: \
 	BASE += -DBRYO_LIBEXEC='"$(LIBEXECDIR)"'
 
 # The same sources with the test hooks of runtime/walk.c; never installed.
@@ -108,7 +113,7 @@ $(B)/tests/probe: $(PROBE) $(wildcard tests/probe/*.h)
 	@mkdir -p $(@D)
 	$(CC) -std=gnu17 -D_GNU_SOURCE $(WARN) -iquote . -O1 -static -o $@ $(PROBE)
 
-test-programs: $(B)/bryo $(B)/bryo-export $(B)/bryo-test $(B)/tests/probe $(UNIT:%=$(B)/tests/%_test)
+test-programs: $(B)/bryo $(B)/bryo-export $(B)/bryo-scope $(B)/bryo-test $(B)/tests/probe $(UNIT:%=$(B)/tests/%_test)
 
 clean:
 	rm -rf build
@@ -150,9 +155,10 @@ lint:
 	@sh tests/deps.sh build lint
 	@sh tests/lint/run.sh
 
-install: $(B)/bryo $(B)/bryo-export
+install: $(B)/bryo $(B)/bryo-export $(B)/bryo-scope $(B)/bryo-scope
 	install -D -m 0755 $(B)/bryo $(DESTDIR)$(PREFIX)/bin/bryo
 	install -D -m 0755 $(B)/bryo-export $(DESTDIR)$(LIBEXECDIR)/bryo-export
+	install -D -m 0755 $(B)/bryo-scope $(DESTDIR)$(LIBEXECDIR)/bryo-scope
 	set -e; for m in $(MANUALS); do \
 		install -D -m 0644 man/$$m $(DESTDIR)$(MANDIR)/man$${m##*.}/$$m; done
 	install -d $(addprefix $(DESTDIR)$(DATADIR)/,$(dir $(BASHCOMP) $(ZSHCOMP) $(FISHCOMP)))

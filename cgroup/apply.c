@@ -20,7 +20,7 @@ static int write_failed(const struct limit *l, const char *file, const char *val
 	return -1;
 }
 
-static int write_one(int dir, const struct limit *l, struct err *err)
+static int write_one(int dir, struct limit *l, struct err *err)
 {
 	const char *file = l->file, *value = l->value;
 	int num = cgfile_write(dir, file, value) < 0 ? errno : 0;
@@ -29,6 +29,8 @@ static int write_one(int dir, const struct limit *l, struct err *err)
 		file = l->other_file;
 		value = l->other_value;
 		num = cgfile_write(dir, file, value) < 0 ? errno : 0;
+		if (!num)
+			l->file = l->other_file;
 	}
 	if (!num || (l->flags & LIMIT_TRY) || (num == ENOENT && (l->flags & LIMIT_NO_FILE)))
 		return 0;
@@ -41,6 +43,59 @@ int limits_write(int dir, const struct limits *list, struct err *err)
 		if (write_one(dir, &list->v[i], err) < 0)
 			return -1;
 	return 0;
+}
+
+int limits_write_pids(int dir, const struct limits *list, int more, struct err *err)
+{
+	for (size_t i = 0; i < list->n; i++) {
+		struct limit l = list->v[i];
+		char value[32], *end;
+		long long n = strtoll(l.value, &end, 10);
+
+		if (strcmp(l.file, "pids.max") != 0 || *end)
+			continue;
+		snprintf(value, sizeof(value), "%lld", n + more);
+		l.value = value;
+		if (write_one(dir, &l, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* Does the entry take the limit away?  Of several devices one may keep its. */
+static bool is_none(const struct limit *l)
+{
+	return !strncmp(l->value, "max", 3);
+}
+
+static char *without(char *names, const char *name, struct arena *a)
+{
+	size_t len = strlen(name);
+
+	for (char *p = names; names && (p = strstr(p, name)); p += len)
+		if ((p == names || p[-1] == ' ') && (!p[len] || p[len] == ' '))
+			return arena_printf(a, "%.*s%s", (int)(p - names), names,
+					    p + len + (p[len] == ' '));
+	return names;
+}
+
+char *limits_names(const char *before, const struct limits *list, bool devices, struct arena *a,
+		   struct err *err)
+{
+	char *names = arena_printf(a, "%s%s", before ? before : "", before && *before ? " " : "");
+
+	for (size_t i = 0; names && i < list->n + devices; i++) {
+		const char *file = i < list->n ? list->v[i].file : "devices";
+
+		names = without(names, file, a);
+		if (names && (i == list->n || !is_none(&list->v[i])))
+			names = arena_printf(a, "%s%s ", names, file);
+	}
+	if (!names)
+		err_set(err, ENOMEM, "the names of the limits");
+	else if (*names)
+		names[strlen(names) - 1] = '\0';
+	return names;
 }
 
 /* ---- update ---- */

@@ -16,6 +16,7 @@
 
 #include "cgroup/device.h"
 #include "cgroup/limits.h"
+#include "cgroup/scope.h"
 #include "runtime/base/arena.h"
 #include "runtime/base/err.h"
 #include "spec/spec.h"
@@ -28,7 +29,9 @@ struct cgroup {
 	struct limits limits;          /* what is written before it has a process */
 	struct device_program devices; /* n == 0: none */
 	const char *mount_point;       /* of the tree, for errors */
-	char *path;                    /* "/a/b", below the root of the mount */
+	struct unit scope;             /* unit NULL: systemd has no part in it */
+	const char *enforced;          /* files that limits were written to; NULL: none */
+	char *path;                    /* "/a/b", below the root of the mount; NULL: not yet */
 	unsigned int kept;             /* how many of its components were there before us */
 	uint64_t inode;                /* of the directory; 0: not known */
 	int mount;                     /* handle of the mount's root; -1 */
@@ -39,6 +42,7 @@ struct cgroup_wish {
 	enum cgroup_manager manager;
 	const struct spec_linux *linux_;
 	const char *id;
+	bool ordinary; /* the caller is no root: systemd is the user's own */
 	bool may_load; /* a program for the devices, see device.h; else they are left out */
 };
 
@@ -56,6 +60,10 @@ struct cgroup_wish {
  * for the children of a cgroup that holds processes, as the caller's does.
  * Where one is needed the container's stands beside the caller's, in the same
  * parent, provided that the caller's has no limits that it would escape so.
+ *
+ * With CGROUP_SYSTEMD there always is one, a scope, and the path is not known
+ * until it is made.  With CGROUP_AUTO an ordinary user to whom no cgroup is
+ * delegated gets a scope too, instead of an error.
  *
  * Nothing is made.  Strings live in the arena; the handle is closed by
  * cgroup_finish().
@@ -75,8 +83,27 @@ int cgroup_survey(struct cgroup *c, struct err *err);
  */
 int cgroup_make(struct cgroup *c, struct err *err);
 
+/*
+ * The same when it is a scope: instead of both, systemd is asked.  When this returns
+ * somebody waits in it, until cgroup_settle().
+ */
+int cgroup_make_scope(struct cgroup *c, struct arena *a, struct err *err);
+
 /* All limits; err->ptr begins with /linux/resources. */
 int cgroup_limit(const struct cgroup *c, struct err *err);
+
+/*
+ * In a scope: the container's process is there, or is put there now; who has waited
+ * for it goes.
+ */
+int cgroup_settle(struct cgroup *c, pid_t pid, struct err *err);
+
+/*
+ * May the caller make a process in it?  The kernel asks for the right to move one
+ * there from where the caller is, which ordinary users lack outside of the part of
+ * the tree that is their manager's.
+ */
+int cgroup_is_in_reach(const struct cgroup *c, struct arena *a, bool *ret, struct err *err);
 
 /* Give it to the user, as config-linux.md says ("Cgroup ownership"). */
 int cgroup_delegate(const struct cgroup *c, uid_t uid, struct err *err);
@@ -97,9 +124,10 @@ int cgroup_open(struct cgroup *c, struct arena *a, struct err *err);
  * `sub` beneath its cgroup, or, without, the one that its first process is in now,
  * by its /proc/PID/cgroup: once a container has children with controllers
  * in its cgroup, no process can be put beside them.  Never outside.
+ * c->scope.sub is what is below the container's, in `membership` or `sub`.
  * -1 and err.
  */
-int cgroup_place(const struct cgroup *c, char *membership, const char *sub, struct err *err);
+int cgroup_place(struct cgroup *c, char *membership, const char *sub, struct err *err);
 
 /*
  * End all processes in it, and remove it with its children, and the parents that

@@ -7,6 +7,7 @@
 
 #include "cgroup/cgroup.h"
 #include "cgroup/file.h"
+#include "cgroup/tree.h"
 #include "runtime/base/fd.h"
 
 /*
@@ -26,13 +27,14 @@ static const char *below(const char *line, const char *path)
 	return "";
 }
 
-int cgroup_place(const struct cgroup *c, char *membership, const char *sub, struct err *err)
+int cgroup_place(struct cgroup *c, char *membership, const char *sub, struct err *err)
 {
 	char *line = strncmp(membership, "0::", 3) ? strstr(membership, "\n0::") : membership;
 	int fd;
 
 	if (sub) {
 		sub += strspn(sub, "/");
+		c->scope.sub = sub;
 		fd = cgfile_open(c->dir, *sub ? sub : ".", O_PATH | O_DIRECTORY);
 		return fd < 0 ? err_set(err, errno, "open \"%s\" in the container's cgroup", sub)
 			      : fd;
@@ -40,9 +42,40 @@ int cgroup_place(const struct cgroup *c, char *membership, const char *sub, stru
 	if (line) {
 		line += *line == '\n';
 		line[strcspn(line, "\n")] = '\0';
-		sub = below(line + 3, c->path);
+		c->scope.sub = sub = below(line + 3, c->path);
 	}
 	fd = cgfile_open(c->dir, sub && *sub ? sub : ".", O_PATH | O_DIRECTORY);
 	return fd < 0 ? err_set(err, errno, "open the cgroup of the container's first process")
 		      : fd;
+}
+
+/* How much of both paths is the same, in whole components. */
+static size_t common(const char *a, const char *b)
+{
+	size_t same = 0, i = 0;
+
+	for (; a[i] && a[i] == b[i]; i++)
+		if (a[i] == '/')
+			same = i;
+	return (!a[i] || a[i] == '/') && (!b[i] || b[i] == '/') ? i : same;
+}
+
+int cgroup_is_in_reach(const struct cgroup *c, struct arena *a, bool *ret, struct err *err)
+{
+	auto_close int fd = -1;
+	struct tree t;
+	char *own, *file;
+
+	if (tree_find(true, a, &t, err) < 0)
+		return -1;
+	if (tree_own(&t, a, &own, err) < 0) {
+		close(t.fd);
+		return -1;
+	}
+	file = arena_printf(a, "%.*s/cgroup.procs", (int)common(own, c->path), c->path);
+	if (file)
+		fd = cgfile_open(t.fd, file + 1, O_WRONLY);
+	close(t.fd);
+	*ret = fd >= 0;
+	return file ? 0 : err_set(err, ENOMEM, "the cgroup");
 }

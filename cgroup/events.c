@@ -262,11 +262,32 @@ static bool remove_parent(const struct cgroup *c, size_t len)
 	       unlinkat(parent, name, AT_REMOVEDIR) == 0;
 }
 
+/*
+ * The scope ends when it is empty.  systemd is asked all the same, and waited for:
+ * its name and its cgroup are free when this returns.
+ */
+static int remove_scope(struct cgroup *c, struct err *err)
+{
+	struct err ignored;
+
+	scope_leave(&c->scope);
+	if (c->dir < 0)
+		return 0;
+	if (empty(c->dir, err) < 0)
+		return -1;
+	(void)visit(c->dir, 0, true, NULL, NULL);
+	/* A manager that is gone has nothing to say any more. */
+	(void)scope_stop(&c->scope, &ignored);
+	return remove_leaf(c, err);
+}
+
 int cgroup_remove(struct cgroup *c, struct err *err)
 {
 	unsigned int depth = c->path ? depth_of(c->path) : 0;
 	size_t len = depth ? strlen(c->path) : 0;
 
+	if (c->begun && c->scope.unit)
+		return remove_scope(c, err);
 	if (!c->begun || !depth)
 		return 0;
 	if (depth <= c->kept)

@@ -41,8 +41,21 @@ uint64_t limits_cpu_weight(uint64_t shares);
 /* blkio.weight, of 10 to 1000, as io.weight, of 1 to 10000. */
 uint64_t limits_io_weight(uint64_t weight);
 
-/* Write them; err->ptr is below /linux/resources. */
+/*
+ * Write them; err->ptr is below /linux/resources.  An entry whose other_file it was
+ * gets that for its file.
+ */
 int limits_write(int dir, const struct limits *list, struct err *err);
+
+/* The limit of processes alone, with `more` than it says. */
+int limits_write_pids(int dir, const struct limits *list, int more, struct err *err);
+
+/*
+ * The files that limit something when the list has been written, with blanks in
+ * between; `before` are those of earlier (NULL: none).  NULL and err.
+ */
+char *limits_names(const char *before, const struct limits *list, bool devices, struct arena *a,
+		   struct err *err);
 
 /*
  * `update`: what the kernel keeps in one file, or what needs another value to

@@ -281,9 +281,117 @@ int cgroup_enable(const struct cgroup *c, const struct limits *list, struct err 
 	return bad;
 }
 
+/* ---- a scope ---- */
+
+/*
+ * systemd has enabled what it knows, and what was delegated to the manager.  The
+ * others, hugetlb and rdma, are ours to enable.
+ */
+static int need_controllers(const struct cgroup *c, struct err *err)
+{
+	char there[512];
+	struct limits need;
+	const struct limit *l = NULL;
+
+	if (cgfile_read(c->dir, "cgroup.controllers", there, sizeof(there)) < 0)
+		return err_set(err, errno, "read the controllers of the scope");
+	if (needing(&c->limits, &need, err) < 0)
+		return -1;
+	for (size_t i = 0; !l && i < need.n; i++)
+		if (!cgfile_has_word(there, need.v[i].controller) &&
+		    !(need.v[i].flags & LIMIT_UNIFIED))
+			l = &need.v[i];
+	free(need.v);
+	if (!l)
+		return 0;
+	if (!c->scope.user)
+		return cgroup_enable(c, &c->limits, err);
+	err_at(err, l->ptr, 0,
+	       "the %.40s controller is not in %s%.160s: it is not delegated to "
+	       "your user manager",
+	       l->controller, c->mount_point, c->path);
+	return err_hint(err, "as root: systemctl edit --runtime user@.service, [Service] "
+			     "Delegate=cpu cpuset io memory pids; then log in again");
+}
+
+/* The kernel says where it is, not systemd: where the process that waits in it is. */
+static int find_scope(struct cgroup *c, struct arena *a, struct err *err)
+{
+	struct tree t;
+	struct stat st;
+	const char *name;
+	int bad;
+
+	if (tree_find(true, a, &t, err) < 0)
+		return -1;
+	bad = tree_of(&t, c->scope.waiter, a, &c->path, err);
+	close(t.fd);
+	if (bad)
+		return -1;
+	name = strrchr(c->path, '/');
+	if (!name || strcmp(name + 1, c->scope.unit) != 0)
+		return err_set(err, 0,
+			       "systemd says that %.100s has started, and its process is in %.100s",
+			       c->scope.unit, c->path);
+	c->dir = cgfile_open(c->mount, c->path + 1, O_RDONLY | O_DIRECTORY);
+	if (c->dir < 0 || fstat(c->dir, &st) < 0)
+		return err_set(err, errno, "open the scope %s%s", c->mount_point, c->path);
+	c->inode = st.st_ino;
+	/* Above it nothing is ours. */
+	for (const char *p = c->path; *++p;)
+		c->kept += *p == '/';
+	return 0;
+}
+
+int cgroup_make_scope(struct cgroup *c, struct arena *a, struct err *err)
+{
+	int bad = scope_start(&c->scope, &c->limits, a, err) < 0 || find_scope(c, a, err) < 0 ||
+		  need_controllers(c, err) < 0;
+
+	if (bad && err->ptr[0] && strncmp(err->ptr, "/linux", 6) != 0)
+		return err_under(err, "/linux/resources");
+	return bad ? -1 : 0;
+}
+
+static int attach(const struct cgroup *c, pid_t pid, struct err *err)
+{
+	struct arena a = {0};
+	struct tree t;
+	char *path;
+	int bad = scope_attach(&c->scope, pid, err);
+
+	if (!bad)
+		bad = tree_find(true, &a, &t, err);
+	if (bad)
+		return -1;
+	bad = tree_of(&t, pid, &a, &path, err);
+	close(t.fd);
+	if (!bad && (strncmp(path, c->path, strlen(c->path)) != 0 ||
+		     (path[strlen(c->path)] && path[strlen(c->path)] != '/')))
+		bad = err_set(err, 0,
+			      "systemd has not put the container into %.100s but left it in "
+			      "%.100s",
+			      c->scope.unit, path);
+	arena_finish(&a);
+	return bad;
+}
+
+int cgroup_settle(struct cgroup *c, pid_t pid, struct err *err)
+{
+	bool waited = c->scope.waiter;
+
+	if (c->scope.attach && attach(c, pid, err) < 0)
+		return -1;
+	scope_leave(&c->scope);
+	if (waited && limits_write_pids(c->dir, &c->limits, 0, err) < 0)
+		return err_under(err, "/linux/resources");
+	return 0;
+}
+
 int cgroup_limit(const struct cgroup *c, struct err *err)
 {
-	if (limits_write(c->dir, &c->limits, err) < 0)
+	if (limits_write(c->dir, &c->limits, err) < 0 ||
+	    (c->scope.waiter && limits_write_pids(c->dir, &c->limits, 1, err) < 0))
 		return err_under(err, "/linux/resources");
 	if (c->devices.n && device_program_attach(c->dir, &c->devices, err) < 0)
 		return err_under(err, "/linux/resources");

@@ -12,12 +12,15 @@
 
 /* ---- what is asked for ---- */
 
-/* A new cgroup has this anyway, and has it without the controller. */
-static bool is_default(const struct limit *l)
+/*
+ * A new cgroup has this anyway, and has it without the controller.  But systemd
+ * limits the processes of whatever it makes.
+ */
+static bool is_default(const struct limit *l, bool systemd)
 {
 	size_t len = strlen(l->value);
 
-	if (l->flags & LIMIT_UNIFIED)
+	if (l->flags & LIMIT_UNIFIED || (systemd && !strcmp(l->file, "pids.max")))
 		return false;
 	return !strcmp(l->value, "max") || (len > 4 && !strcmp(l->value + len - 4, "=max")) ||
 	       (!strcmp(l->file, "cpu.idle") && !strcmp(l->value, "0"));
@@ -34,7 +37,7 @@ static int plan_limits(struct cgroup *c, const struct cgroup_wish *w, struct are
 	if (limits_compile(r, a, &c->limits, err) < 0)
 		return err_under(err, "/linux/resources");
 	for (size_t i = 0; i < c->limits.n; i++)
-		if (!is_default(&c->limits.v[i]))
+		if (!is_default(&c->limits.v[i], w->manager == CGROUP_SYSTEMD))
 			c->limits.v[n++] = c->limits.v[i];
 	c->limits.n = n;
 	if (!r->devices.n || !w->may_load || w->manager == CGROUP_DISABLED)
@@ -116,12 +119,38 @@ static int choose_base(const struct cgroup *c, char *own, struct err *err)
 	return 0;
 }
 
-static int plan_relative(struct cgroup *c, const struct tree *t, const char *below, struct arena *a,
-			 struct err *err)
+/* May the caller make a cgroup there, with all the controllers that it needs? */
+static bool is_delegated(const struct cgroup *c, const char *base)
+{
+	auto_close int dir = cgfile_open(c->mount, base[1] ? base + 1 : ".", O_PATH | O_DIRECTORY);
+	static const char *const files[] = {".", "cgroup.procs", "cgroup.subtree_control"};
+	char there[512];
+
+	if (dir < 0 || cgfile_read(dir, "cgroup.controllers", there, sizeof(there)) < 0)
+		return false;
+	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]) - !c->limits.n; i++)
+		if (faccessat(dir, files[i], W_OK, AT_EACCESS) < 0)
+			return false;
+	for (size_t i = 0; i < c->limits.n; i++)
+		if (*c->limits.v[i].controller && !(c->limits.v[i].flags & LIMIT_UNIFIED) &&
+		    !cgfile_has_word(there, c->limits.v[i].controller))
+			return false;
+	return true;
+}
+
+static int plan_relative(struct cgroup *c, const struct tree *t, const struct cgroup_wish *w,
+			 const char *below, struct arena *a, struct err *err)
 {
 	char *own;
+	int bad;
 
-	if (tree_own(t, a, &own, err) < 0 || choose_base(c, own, err) < 0)
+	if (tree_own(t, a, &own, err) < 0)
+		return -1;
+	bad = choose_base(c, own, err);
+	if (w->manager == CGROUP_AUTO && w->ordinary && (bad || !is_delegated(c, own)) &&
+	    scope_is_possible())
+		return scope_name(NULL, w->id, true, a, &c->scope, err);
+	if (bad)
 		return -1;
 	c->path = arena_printf(a, "%s%s", own[0] && own[1] ? own : "", below);
 	return c->path ? 0 : err_set(err, ENOMEM, "the cgroup");
@@ -150,7 +179,26 @@ static int plan_path(struct cgroup *c, const struct cgroup_wish *w, struct arena
 	c->mount = t.fd;
 	c->mount_point = t.point;
 	c->path = clean;
-	return absolute ? 0 : plan_relative(c, &t, clean, a, err);
+	return absolute ? 0 : plan_relative(c, &t, w, clean, a, err);
+}
+
+static int plan_scope(struct cgroup *c, const struct cgroup_wish *w, struct arena *a,
+		      struct err *err)
+{
+	struct tree t;
+
+	if (!scope_is_possible()) {
+		err_set(err, 0,
+			"the systemd cgroup manager is asked for, and systemd does not run "
+			"on this host");
+		return err_hint(err, "--cgroup-manager cgroupfs");
+	}
+	if (scope_name(w->linux_->cgroupsPath, w->id, w->ordinary, a, &c->scope, err) < 0 ||
+	    tree_find(true, a, &t, err) < 0)
+		return -1;
+	c->mount = t.fd;
+	c->mount_point = t.point;
+	return 0;
 }
 
 int cgroup_plan(struct cgroup *c, const struct cgroup_wish *w, struct arena *a, struct err *err)
@@ -164,7 +212,10 @@ int cgroup_plan(struct cgroup *c, const struct cgroup_wish *w, struct arena *a, 
 		err_at(err, c->limits.v[0].ptr, 0, "is asked for, and cgroups are disabled");
 		return err_under(err, "/linux/resources");
 	}
-	c->wanted = w->linux_->cgroupsPath || c->limits.n || c->devices.n;
+	c->wanted = w->linux_->cgroupsPath || c->limits.n || c->devices.n ||
+		    w->manager == CGROUP_SYSTEMD;
+	if (w->manager == CGROUP_SYSTEMD)
+		return plan_scope(c, w, a, err);
 	return c->wanted ? plan_path(c, w, a, err) : 0;
 }
 
@@ -175,5 +226,8 @@ void cgroup_finish(struct cgroup *c)
 		close(c->dir);
 	if (c->mount > 0)
 		close(c->mount);
+	if (c->scope.hold > 0)
+		close(c->scope.hold);
 	c->dir = c->mount = -1;
+	c->scope.hold = 0;
 }

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/statfs.h>
 #include <unistd.h>
@@ -125,28 +126,42 @@ static bool is_below(const char *path, const char *dir)
 	return !strncmp(path, dir, len) && (!path[len] || path[len] == '/');
 }
 
-int tree_own(const struct tree *t, struct arena *a, char **ret, struct err *err)
+static int own_from(const char *file, const struct tree *t, struct arena *a, char **ret,
+		    struct err *err)
 {
 	const char *root = strcmp(t->root, "/") != 0 ? t->root : "";
 	char *text, *line;
 
-	if (read_text("/proc/self/cgroup", a, &text) < 0)
-		return err_set(err, errno, "read /proc/self/cgroup");
+	if (read_text(file, a, &text) < 0)
+		return err_set(err, errno, "read %s", file);
 	line = !strncmp(text, "0::", 3) ? text : strstr(text, "\n0::");
 	if (!line)
-		return err_set(err, 0, "/proc/self/cgroup names no cgroup of version 2");
+		return err_set(err, 0, "%s names no cgroup of version 2", file);
 	line = strchr(line, '/');
 	if (!line)
-		return err_set(err, 0, "/proc/self/cgroup cannot be understood");
+		return err_set(err, 0, "%s cannot be understood", file);
 	line[strcspn(line, "\n")] = '\0';
 	/* "/.." begins what lies outside of the cgroup namespace. */
 	if (!is_below(line, root) || is_below(line, "/.."))
 		return err_set(err, 0,
-			       "your own cgroup, %.120s, is not below %.120s, mounted on %s", line,
-			       t->root, t->point);
+			       "the cgroup in %.40s, %.120s, is not below %.120s, mounted on %s",
+			       file, line, t->root, t->point);
 	line += strlen(root);
 	*ret = *line ? line : arena_strdup(a, "/");
 	return *ret ? 0 : err_set(err, ENOMEM, "the cgroup");
+}
+
+int tree_own(const struct tree *t, struct arena *a, char **ret, struct err *err)
+{
+	return own_from("/proc/self/cgroup", t, a, ret, err);
+}
+
+int tree_of(const struct tree *t, pid_t pid, struct arena *a, char **ret, struct err *err)
+{
+	char file[32];
+
+	snprintf(file, sizeof(file), "/proc/%d/cgroup", pid);
+	return own_from(file, t, a, ret, err);
 }
 
 int tree_clean(const char *path, struct arena *a, char **ret, struct err *err)

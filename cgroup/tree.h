@@ -3,6 +3,8 @@
 #ifndef BRYO_CGROUP_TREE_H
 #define BRYO_CGROUP_TREE_H
 
+#include <sys/types.h>
+
 #include "runtime/base/arena.h"
 #include "runtime/base/err.h"
 
@@ -30,6 +32,9 @@ int tree_find(bool exact, struct arena *a, struct tree *ret, struct err *err);
  * outside of what the mount shows.
  */
 int tree_own(const struct tree *t, struct arena *a, char **ret, struct err *err);
+
+/* The same of another process. */
+int tree_of(const struct tree *t, pid_t pid, struct arena *a, char **ret, struct err *err);
 
 /*
  * The components of a path, put together again with one "/" before each; ""

@@ -198,7 +198,7 @@ static int from_file(const char *file, struct arena *a, struct spec_resources **
 }
 
 /* All that can be wrong with the request is seen before the first write. */
-static int apply(struct found *f, const struct cgroup *c, struct spec_resources *r, struct err *err)
+static int apply(struct found *f, struct cgroup *c, struct spec_resources *r, struct err *err)
 {
 	struct device_program devices = {0};
 	struct limits list = {0};
@@ -208,9 +208,15 @@ static int apply(struct found *f, const struct cgroup *c, struct spec_resources 
 		return -1;
 	if (r->devices.n && device_program_make(&r->devices, &f->arena, &devices, err) < 0)
 		return -1;
-	if (cgroup_enable(c, &list, err) < 0 || limits_write(c->dir, &list, err) < 0)
+	/* systemd first: what it writes is rounded, what we write counts. */
+	if ((c->scope.unit && scope_set(&c->scope, &list, &f->arena, err) < 0) ||
+	    cgroup_enable(c, &list, err) < 0 || limits_write(c->dir, &list, err) < 0)
 		return -1;
-	return devices.n ? device_program_attach(c->dir, &devices, err) : 0;
+	if (devices.n && device_program_attach(c->dir, &devices, err) < 0)
+		return -1;
+	c->enforced =
+		limits_names(c->enforced, &list, devices.n && !devices.allows_all, &f->arena, err);
+	return c->enforced ? group_write(f->dir, c, err) : -1;
 }
 
 static int update(struct arguments *a, struct found *f, struct err *err)

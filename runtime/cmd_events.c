@@ -11,9 +11,10 @@
 #include "cgroup/file.h"
 #include "runtime/base/fd.h"
 #include "runtime/commands.h"
+#include "runtime/group.h"
 #include "runtime/stats.h"
 
-static int print_event(const char *type, const char *id, int dir, struct err *err)
+static int print_event(const char *type, const char *id, const struct cgroup *c, struct err *err)
 {
 	struct json *j = json_new(false);
 	int bad;
@@ -25,9 +26,10 @@ static int print_event(const char *type, const char *id, int dir, struct err *er
 	json_str(j, type);
 	json_key(j, "id");
 	json_str(j, id);
-	if (dir >= 0) {
+	if (c) {
 		json_key(j, "data");
-		stats_write(j, dir);
+		stats_write(j, c->dir);
+		group_write_json(j, c);
 	}
 	json_close_object(j);
 	bad = print_json(j, err);
@@ -90,10 +92,10 @@ static uint64_t value_of(int fd, const char *key)
  * Until the last process has ended.  The kernel wakes who polls the two files:
  * nothing is looked at in between.
  */
-static int follow(const char *id, int dir, int interval, struct err *err)
+static int follow(const char *id, const struct cgroup *c, int interval, struct err *err)
 {
-	auto_close int life = cgfile_open(dir, "cgroup.events", O_RDONLY);
-	auto_close int memory = cgfile_open(dir, "memory.events", O_RDONLY);
+	auto_close int life = cgfile_open(c->dir, "cgroup.events", O_RDONLY);
+	auto_close int memory = cgfile_open(c->dir, "memory.events", O_RDONLY);
 	struct pollfd p[] = {{.fd = life, .events = POLLPRI}, {.fd = memory, .events = POLLPRI}};
 	uint64_t kills = value_of(memory, "oom_kill");
 	long long next = now_ms() + interval;
@@ -106,12 +108,12 @@ static int follow(const char *id, int dir, int interval, struct err *err)
 			return err_set(err, errno, "poll");
 		now = value_of(memory, "oom_kill");
 		for (; kills < now; kills++)
-			if (print_event("oom", id, -1, err) < 0)
+			if (print_event("oom", id, NULL, err) < 0)
 				return -1;
 		if (now_ms() < next)
 			continue;
 		next += interval;
-		if (print_event("stats", id, dir, err) < 0)
+		if (print_event("stats", id, c, err) < 0)
 			return -1;
 	}
 	return 0;
@@ -133,9 +135,9 @@ static int events(struct arguments *a, struct found *f, struct err *err)
 	if (container_group(f, "watch", &c, err) < 0)
 		return -1;
 	if (a->stats)
-		bad = print_event("stats", f->record.id, c.dir, err);
+		bad = print_event("stats", f->record.id, &c, err);
 	else
-		bad = follow(f->record.id, c.dir, interval, err);
+		bad = follow(f->record.id, &c, interval, err);
 	cgroup_finish(&c);
 	return bad;
 }

@@ -80,6 +80,22 @@ static int protect_at_once(const struct arguments *a, const struct found *f, str
 	return protect(a, &none, err);
 }
 
+/* Where the kernel does not let the caller make a process, systemd will move it. */
+static int find_way(struct box *b, int *place, struct err *err)
+{
+	struct cgroup *c = &b->cgroup;
+	bool near = true;
+
+	if (c->scope.unit && c->scope.user && cgroup_is_in_reach(c, b->arena, &near, err) < 0)
+		return -1;
+	c->scope.attach = !near;
+	if (!near) {
+		fd_cleanup(place);
+		*place = -1;
+	}
+	return 0;
+}
+
 /* In its cgroup, if it has one: where its first process is now, or where asked. */
 static int open_place(struct found *f, struct box *b, const char *sub, int *ret, struct err *err)
 {
@@ -98,7 +114,7 @@ static int open_place(struct found *f, struct box *b, const char *sub, int *ret,
 	if (procfs_read(b->procfd, path, text, 16 * 1024) < 0)
 		return err_set(err, errno, "read /proc/%s", path);
 	*ret = cgroup_place(&b->cgroup, text, sub, err);
-	return *ret < 0 ? -1 : 0;
+	return *ret < 0 ? -1 : find_way(b, ret, err);
 }
 
 static int walk(struct box *b, struct err *err)

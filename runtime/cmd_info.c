@@ -118,8 +118,8 @@ static void cgroup_features(struct json *j)
 		bool on;
 	} parts[] = {{"v1", false},
 		     {"v2", true},
-		     {"systemd", false},
-		     {"systemdUser", false},
+		     {"systemd", true},
+		     {"systemdUser", true},
 		     {"rdma", true}};
 
 	json_key(j, "cgroup");

@@ -229,6 +229,7 @@ static const char *owner_of(int dir, char buf[64])
 int cmd_state(struct arguments *a, struct err *err)
 {
 	enum status status = CREATING;
+	struct cgroup c = {0};
 	struct found f;
 	struct json *j;
 	int bad;
@@ -237,7 +238,10 @@ int cmd_state(struct arguments *a, struct err *err)
 		return -1;
 	j = json_new(true);
 	bad = j ? record_status(f.dir, &f.record, &status, err) : err_set(err, ENOMEM, "the state");
+	if (!bad)
+		bad = group_read(f.dir, &f.arena, &c, err);
 	if (!bad) {
+		f.record.cgroup = c.path ? &c : NULL;
 		record_state(j, &f.record, status, NULL);
 		bad = print_json(j, err);
 	}

@@ -15,6 +15,7 @@
 #include "ns/sys.h"
 #include "ns/viewer.h"
 #include "runtime/base/fd.h"
+#include "runtime/base/helper.h"
 #include "runtime/base/log.h"
 #include "runtime/commands.h"
 #include "runtime/layers.h"
@@ -295,30 +296,6 @@ int cmd_diff(struct arguments *a, struct err *err)
 /* ---- export ---- */
 
 #define HELPER "bryo-export"
-#ifndef BRYO_LIBEXEC
-#define BRYO_LIBEXEC "/usr/local/libexec/bryo"
-#endif
-
-/* Beside bryo itself, as in the build; else where it is installed. */
-static int open_helper(struct err *err)
-{
-	char path[PATH_MAX];
-	ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - sizeof("/" HELPER));
-	int fd = -1;
-
-	while (n > 0 && path[n - 1] != '/')
-		n--;
-	if (n > 0) {
-		memcpy(path + n, HELPER, sizeof(HELPER));
-		fd = open(path, O_PATH | O_CLOEXEC);
-	}
-	if (fd < 0)
-		fd = open(BRYO_LIBEXEC "/" HELPER, O_PATH | O_CLOEXEC);
-	if (fd >= 0)
-		return fd;
-	err_set(err, errno, "open " BRYO_LIBEXEC "/" HELPER);
-	return err_hint(err, "it is built where libarchive is: make install");
-}
 
 /* In the viewer: nothing of bryo's goes along but the two descriptors. */
 static _Noreturn void execute_helper(const struct layers *l, int helper, int upper, int out)
@@ -362,7 +339,7 @@ static int open_output(const char *name, bool *ret_made, struct err *err)
 /* As the container's root where it has a user namespace: attributes hold ids too. */
 static int export(const struct found *f, int out, struct err *err)
 {
-	auto_close int upper = -1, helper = open_helper(err);
+	auto_close int upper = -1, helper = helper_open(HELPER, err);
 	struct layers l;
 	pid_t pid;
 

@@ -16,13 +16,6 @@
 #include "runtime/steps.h"
 #include "runtime/store.h"
 
-static int refuse_later(const struct arguments *a, struct err *err)
-{
-	if (a->systemd_cgroup || a->cgroup_manager == CGROUP_SYSTEMD)
-		return err_set(err, 0, "the systemd cgroup manager is not supported yet");
-	return 0;
-}
-
 /*
  * From the first row on signals are taken where the walker looks for them, so
  * that an interrupted create leaves as little as a failed one.  Job control
@@ -166,12 +159,13 @@ static int make_container(struct arguments *a, enum op op, struct err *err)
 		.id = a->operands[0],
 		.opt = a->box,
 		.may_add_userns = a->rootless != ROOTLESS_FALSE,
-		.cgroup_manager = (enum cgroup_manager)a->cgroup_manager,
+		.cgroup_manager =
+			a->systemd_cgroup ? CGROUP_SYSTEMD : (enum cgroup_manager)a->cgroup_manager,
 		.arena = &arena,
 	};
 	int status = -1;
 
-	if (store_check_id(b.id, err) < 0 || refuse_later(a, err) < 0)
+	if (store_check_id(b.id, err) < 0)
 		return -1;
 	if (box_prepare(&b, a->root, err) == 0 && protect_executable(a, &b, err) == 0 &&
 	    store_open(a->root, true, &b.store, err) == 0)

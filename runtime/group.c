@@ -10,59 +10,90 @@
 #include "runtime/base/fd.h"
 
 #define FILE_NAME "cgroup"
+#define NEW_NAME "cgroup.new"
 
-/* Fixed widths: the second time only the inode differs, and is written in place. */
+/*
+ * Four lines: how much of the path was there and the inode; the path; whose unit it
+ * is; what is limited.  `state` reads it at any moment, hence the other name first.
+ */
 int group_write(int dir, const struct cgroup *c, struct err *err)
 {
 	auto_close int fd =
-		openat(dir, FILE_NAME, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
-	char text[4096];
-	int n = snprintf(text, sizeof(text), "%10u %20llu\n%s\n", c->kept,
-			 (unsigned long long)c->inode, c->path);
+		openat(dir, NEW_NAME, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+	const char *whose = !c->scope.unit ? "none" : c->scope.user ? "user" : "system";
+	char text[8192];
+	int n = snprintf(text, sizeof(text), "%u %llu\n%s\n%s %s\n%s\n", c->kept,
+			 (unsigned long long)c->inode, c->path, whose,
+			 c->scope.unit ? c->scope.unit : "", c->enforced ? c->enforced : "");
 
 	if (n >= (int)sizeof(text))
 		return err_set(err, ENAMETOOLONG, "remember the cgroup");
-	if (fd < 0 || fd_write_all(fd, text, (size_t)n) < 0)
+	if (fd < 0 || fd_write_all(fd, text, (size_t)n) < 0 ||
+	    renameat(dir, NEW_NAME, dir, FILE_NAME) < 0)
 		return err_set(err, errno, "remember the cgroup");
 	return 0;
+}
+
+/* The next line, without its end; NULL: there is none. */
+static char *take_line(char **text)
+{
+	char *line = *text, *end = strchr(line, '\n');
+
+	if (!end)
+		return NULL;
+	*end = '\0';
+	*text = end + 1;
+	return line;
 }
 
 static int parse(char *text, struct cgroup *c, struct err *err)
 {
 	unsigned long long inode;
-	char *path = strchr(text, '\n'), *end = path ? strchr(path + 1, '\n') : NULL;
+	char *numbers = take_line(&text), *path = numbers ? take_line(&text) : NULL;
+	char *unit = path ? take_line(&text) : NULL, *enforced = unit ? take_line(&text) : NULL;
 
-	if (sscanf(text, "%u %llu", &c->kept, &inode) != 2 || !end || path[1] != '/')
+	if (!enforced || sscanf(numbers, "%u %llu", &c->kept, &inode) != 2 || path[0] != '/' ||
+	    !strchr(unit, ' '))
 		return err_set(err, 0, "what is remembered of the cgroup is damaged");
-	*end = '\0';
 	c->inode = inode;
-	c->path = path + 1;
+	c->path = path;
+	c->scope.user = unit[0] == 'u';
+	if (strncmp(unit, "none ", 5) != 0)
+		c->scope.unit = strchr(unit, ' ') + 1;
+	c->enforced = enforced;
 	c->begun = true;
 	return 0;
 }
 
-int group_open(int dir, struct arena *a, struct cgroup *ret, struct err *err)
+int group_read(int dir, struct arena *a, struct cgroup *ret, struct err *err)
 {
 	auto_close int fd = openat(dir, FILE_NAME, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	struct cgroup c = {.mount = -1, .dir = -1};
 	char *text;
 	size_t len;
-	int bad;
 
 	*ret = c;
 	if (fd < 0 && errno == ENOENT)
 		return 0;
-	if (fd < 0 || fd_read_all(fd, 8192, a, &text, &len) < 0)
+	if (fd < 0 || fd_read_all(fd, 16384, a, &text, &len) < 0)
 		return err_set(err, errno, "read what is remembered of the cgroup");
 	/* Killed before a byte was written: nothing has been made. */
 	if (!len)
 		return 0;
-	bad = parse(text, &c, err) < 0 || cgroup_open(&c, a, err) < 0;
-	if (bad)
-		cgroup_finish(&c);
-	else
-		*ret = c;
-	return bad ? -1 : 0;
+	if (parse(text, &c, err) < 0)
+		return -1;
+	*ret = c;
+	return 0;
+}
+
+int group_open(int dir, struct arena *a, struct cgroup *ret, struct err *err)
+{
+	if (group_read(dir, a, ret, err) < 0)
+		return -1;
+	if (!ret->path || cgroup_open(ret, a, err) == 0)
+		return 0;
+	cgroup_finish(ret);
+	return -1;
 }
 
 void group_forget(int dir)
@@ -98,4 +129,26 @@ bool group_is_frozen(int dir)
 		cgroup_finish(&c);
 	arena_finish(&a);
 	return frozen;
+}
+
+void group_write_json(struct json *j, const struct cgroup *c)
+{
+	json_key(j, "cgroup");
+	json_open_object(j);
+	json_key(j, "path");
+	json_str(j, c->path);
+	if (c->scope.unit) {
+		json_key(j, "unit");
+		json_str(j, c->scope.unit);
+	}
+	json_key(j, "limits");
+	json_open_array(j);
+	for (const char *p = c->enforced; p && *p; p += strcspn(p, " "), p += *p == ' ') {
+		char name[256];
+
+		snprintf(name, sizeof(name), "%.*s", (int)strcspn(p, " "), p);
+		json_str(j, name);
+	}
+	json_close_array(j);
+	json_close_object(j);
 }

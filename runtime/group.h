@@ -14,9 +14,16 @@
 #include <stdbool.h>
 
 #include "cgroup/cgroup.h"
+#include "spec/json.h"
 
-/* Remember path, kept and inode; again when the inode is known. */
+/* Remember path, kept and inode, scope and enforced; again when more is known. */
 int group_write(int dir, const struct cgroup *c, struct err *err);
+
+/* What is remembered, and nothing opened; path NULL: a container without one. */
+int group_read(int dir, struct arena *a, struct cgroup *ret, struct err *err);
+
+/* Its member "cgroup" of an object: the path, and which files limit something. */
+void group_write_json(struct json *j, const struct cgroup *c);
 
 /*
  * Open the cgroup of the container with that state directory.  A container

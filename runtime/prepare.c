@@ -103,6 +103,7 @@ static int plan_cgroup(struct box *b, struct err *err)
 		.manager = b->cgroup_manager,
 		.linux_ = b->spec->linux_,
 		.id = b->id ? b->id : "ID",
+		.ordinary = !b->ns.privileged || b->ns.in_child_userns,
 		.may_load = b->ns.privileged && !b->ns.in_child_userns,
 	};
 

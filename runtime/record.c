@@ -339,6 +339,8 @@ void record_state(struct json *j, const struct record *r, enum status status, co
 		}
 		json_close_object(j);
 	}
+	if (r->cgroup)
+		group_write_json(j, r->cgroup);
 	if (owner) {
 		json_key(j, "owner");
 		json_str(j, owner);

@@ -24,6 +24,7 @@ struct record {
 	char *listenerPath, *listenerMetadata; /* of an agent whom `start` has to tell */
 	struct pairs annotations;
 	struct spec_hook_sets *hooks; /* poststart and poststop */
+	const struct cgroup *cgroup;  /* not in the file: what `state` adds; or NULL */
 };
 
 enum status { CREATING, CREATED, RUNNING, STOPPED, PAUSED };

@@ -39,6 +39,8 @@ void row_pid_file_undo(struct box *b);
 bool row_has_cgroup(const struct box *b);
 int row_cgroup_apply(struct box *b, struct err *err);
 void row_cgroup_undo(struct box *b);
+bool row_has_scope(const struct box *b);
+int row_scope_apply(struct box *b, struct err *err);
 bool row_has_limits(const struct box *b);
 int row_limits_apply(struct box *b, struct err *err);
 bool row_has_cgroupns(const struct box *b);

@@ -61,6 +61,25 @@ static int delegate(const struct box *b, struct err *err)
 	return cgroup_delegate(&b->cgroup, uid, err);
 }
 
+/*
+ * Written down when it is there: killed before, the one who waits in it goes with us,
+ * and the scope with him.
+ */
+static int make_scope(struct box *b, struct err *err)
+{
+	struct cgroup *c = &b->cgroup;
+	bool near = true;
+
+	c->begun = true;
+	if (cgroup_make_scope(c, b->arena, err) < 0 || group_write(b->dir, c, err) < 0)
+		return -1;
+	if (c->scope.user && cgroup_is_in_reach(c, b->arena, &near, err) < 0)
+		return -1;
+	c->scope.attach = !near;
+	b->ns.cgroup = near ? c->dir : 0;
+	return delegate(b, err);
+}
+
 static int make(struct box *b, struct err *err)
 {
 	if (cgroup_survey(&b->cgroup, err) < 0)
@@ -74,8 +93,11 @@ static int make(struct box *b, struct err *err)
 
 int row_cgroup_apply(struct box *b, struct err *err)
 {
-	int bad = make(b, err);
+	int bad;
 
+	if (b->cgroup.scope.unit)
+		return make_scope(b, err);
+	bad = make(b, err);
 	/* The `delete` of another container may remove a parent that both use. */
 	for (int tries = 0; bad && err->num == ENOENT && tries < 100; tries++)
 		bad = make(b, err);
@@ -107,7 +129,22 @@ bool row_has_limits(const struct box *b)
 
 int row_limits_apply(struct box *b, struct err *err)
 {
-	return cgroup_limit(&b->cgroup, err);
+	struct cgroup *c = &b->cgroup;
+
+	if (cgroup_limit(c, err) < 0)
+		return -1;
+	c->enforced = limits_names(NULL, &c->limits, c->devices.n, b->arena, err);
+	return c->enforced ? group_write(b->dir, c, err) : -1;
+}
+
+bool row_has_scope(const struct box *b)
+{
+	return b->cgroup.scope.unit && (b->op != OP_EXEC || b->cgroup.scope.attach);
+}
+
+int row_scope_apply(struct box *b, struct err *err)
+{
+	return cgroup_settle(&b->cgroup, b->ns.pid, err);
 }
 
 bool row_has_cgroupns(const struct box *b)

@@ -441,6 +441,8 @@ static const struct step steps[] = {
 	 row_first_affinity_apply, NULL, STEP_ENTERS},
 	/* One clone3 with every new namespace: there is no half-made container. */
 	{"clone", HOST, "/linux/namespaces", NULL, row_clone_apply, row_clone_undo, STEP_ENTERS},
+	/* Next: nothing of the container happens outside, where systemd has to move it. */
+	{"scope", HOST, "/linux/cgroupsPath", row_has_scope, row_scope_apply, NULL, STEP_ENTERS},
 	/* Before the box acts: without a map it is nobody. */
 	{"idmap", HOST, "/linux/uidMappings", row_makes_userns, row_idmap_apply, NULL, 0},
 	/* Needs the maps written, and mounts that are still detached. */

@@ -223,7 +223,7 @@ static const struct field linux_fields[] = {
 	 .doc = "Network devices of the host to move into the container."},
 	{F(spec_linux, cgroupsPath, K_STR), BY("cgroup"),
 	 .doc = "Where in the cgroup tree: below its mount when absolute, else beneath bryo's "
-		"own cgroup."},
+		"own cgroup; with systemd SLICE:PREFIX:NAME."},
 	{F(spec_linux, resources, K_PTR), .object = &object_resources, .applied = MEMBERS,
 	 .doc = "Limits of the cgroup."},
 	{F(spec_linux, intelRdt, K_PTR), .object = &object_rdt, BY("resctrl"),

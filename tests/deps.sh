@@ -82,6 +82,7 @@ build() {
     library libcap.a libcap-dev
     header yajl/yajl_parse.h libyajl-dev
     header archive.h libarchive-dev
+    header systemd/sd-bus.h libsystemd-dev
     library libyajl_s.a libyajl-dev
 }
 

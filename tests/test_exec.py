@@ -428,7 +428,7 @@ def rows_that_fail(mode):
 
 
 #: Not with the configuration of want_all_rows().
-NOT_WANTED = {"console", "pidfd", "terminal", "early-filter", "outlive", "apparmor", "resctrl"}
+NOT_WANTED = {"console", "pidfd", "terminal", "early-filter", "outlive", "apparmor", "resctrl", "scope"}
 
 
 def exec_rows():

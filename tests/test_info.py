@@ -407,19 +407,8 @@ def commands_of_the_future(mode):
 
 
 @test(*MODES)
-def options_of_the_future(mode):
-    """opts.c, OPT_LATER: refused by run and create before anything is made."""
-    need_bryo()
-    with Case(mode) as case:
-        for command in ("run", "create"):
-            for words in (("--systemd-cgroup",), ("--cgroup-manager", "systemd"),
-                          ("--cgroup-manager=systemd",)):
-                nothing_made(case, *words, command, "-b", case.bundle.path, case.id())
-
-
-@test(*MODES)
 def systemd_is_no_obstacle_to_other_commands(mode):
-    """refuse_later(): engines pass --systemd-cgroup to every command."""
+    """Engines pass --systemd-cgroup to every command; most have no use for it."""
     need_bryo()
     with Case(mode) as case:
         case.create(["/probe", "sleep", "60"])

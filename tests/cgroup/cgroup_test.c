@@ -28,6 +28,7 @@ int main(void)
 	test_limits();
 	test_devices();
 	test_paths();
+	test_scope();
 	printf("%u passed, %u failed, 0 skipped\n", passed_checks, failed_checks);
 	return failed_checks ? 1 : 0;
 }

@@ -32,5 +32,6 @@ bool verify(const struct bpf_insn *v, size_t n, const char **why);
 void test_limits(void);
 void test_devices(void);
 void test_paths(void);
+void test_scope(void);
 
 #endif
