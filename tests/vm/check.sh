@@ -42,7 +42,7 @@ quote() {
 
 # What travels: the programs, the tests, and what these read of the tree.
 pack() {
-    for name in bryo bryo-test tests/probe; do
+    for name in bryo bryo-scope bryo-test tests/probe; do
         [ -x "$build/$name" ] || fail "$build/$name is not built (make test-programs)"
     done
     {
@@ -56,7 +56,7 @@ pack() {
     chmod 755 "$work/run"
     tar -cf "$work/job.tar" --owner=0 --group=0 --mode=u=rwX,go=rX --exclude=__pycache__ \
         --transform "s,^$build/,build/," \
-        tests man "$build/bryo" "$build/bryo-test" "$build/tests/probe" "$build"/tests/*_test \
+        tests man "$build/bryo" "$build/bryo-scope" "$build/bryo-test" "$build/tests/probe" "$build"/tests/*_test \
         -C "$work" run
 }
 
