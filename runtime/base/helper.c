@@ -23,7 +23,7 @@ static int open_in(const char *dir, int len, const char *name)
 
 int helper_open(const char *name, struct err *err)
 {
-	char self[PATH_MAX];
+	char self[PATH_MAX], near[PATH_MAX + 32];
 	ssize_t n = readlink("/proc/self/exe", self, sizeof(self));
 	int fd = -1;
 
@@ -31,6 +31,11 @@ int helper_open(const char *name, struct err *err)
 		n--;
 	if (n > 0)
 		fd = open_in(self, (int)n - 1, name);
+	/* Installed below another prefix than it was built for. */
+	if (fd < 0 && n > 0) {
+		snprintf(near, sizeof(near), "%.*s../libexec/bryo", (int)n, self);
+		fd = open_in(near, (int)strlen(near), name);
+	}
 	if (fd < 0)
 		fd = open_in(BRYO_LIBEXEC, (int)strlen(BRYO_LIBEXEC), name);
 	if (fd >= 0)
