@@ -252,6 +252,17 @@ int cred_capabilities(const struct spec_caps *caps, cred_warn_fn *warn, void *ar
 	return raise_ambient(a, err);
 }
 
+int cred_lower(struct err *err)
+{
+	cap_t caps = cap_get_proc();
+	int bad = !caps || cap_clear_flag(caps, CAP_EFFECTIVE) < 0 || cap_set_proc(caps) < 0;
+
+	if (bad)
+		err_at(err, "/process/capabilities", errno, "lower the capabilities");
+	cap_free(caps);
+	return bad ? -1 : 0;
+}
+
 int cred_no_new_privs(struct err *err)
 {
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)

@@ -32,6 +32,12 @@ int cred_user(const struct spec_user *u, const struct nsset *ns, int procfd, str
 /* The other four sets, exactly; the last row that needs privilege is before it. */
 int cred_capabilities(const struct spec_caps *caps, cred_warn_fn *warn, void *arg, struct err *err);
 
+/*
+ * None is effective until the next execve(2), which makes of the other sets what it
+ * would have made anyway (capabilities(7)): it does not look at this one.
+ */
+int cred_lower(struct err *err);
+
 int cred_no_new_privs(struct err *err);
 /*
  * Hard limits that are to be higher than they are: while there is privilege.

@@ -65,6 +65,7 @@ bool row_has_memory_policy(const struct box *b);
 int row_memory_policy_apply(struct box *b, struct err *err);
 bool row_has_personality(const struct box *b);
 int row_personality_apply(struct box *b, struct err *err);
+int row_exec_apply(struct box *b, struct err *err);
 
 bool row_has_prestart(const struct box *b);
 int row_prestart_apply(struct box *b, struct err *err);

@@ -13,8 +13,10 @@
 #include "runtime/base/log.h"
 #include "runtime/console.h"
 #include "runtime/faults.h"
+#include "runtime/payload.h"
 #include "runtime/resctrl.h"
 #include "runtime/rows.h"
+#include "runtime/stub/stub.h"
 
 bool row_has_scheduler(const struct box *b)
 {
@@ -163,4 +165,28 @@ int row_terminal_apply(struct box *b, struct err *err)
 	close(t.master);
 	close(fd_take(&b->console));
 	return 0;
+}
+
+int row_exec_apply(struct box *b, struct err *err)
+{
+	const struct strs *args = &b->spec->process->args;
+
+	if (b->stub < 0)
+		return payload_exec(b->payload, args, b->env, err);
+	/*
+	 * Trust boundary: who may read the stub's file may trace the stub, until it has
+	 * said that it is not dumpable; and what is traced there gets no filter and no
+	 * profile.  Its mode lets nobody read it, but root with CAP_DAC_OVERRIDE may.
+	 */
+	if (cred_lower(err) < 0)
+		return -1;
+	stub_exec(&(const struct stub_task){.stub = b->stub,
+					    .chan = b->chan,
+					    .page = b->agent.page,
+					    .attr = b->apparmor.dir,
+					    .request = b->apparmor.request,
+					    .path = b->payload,
+					    .argv = args->v,
+					    .env = b->env});
+	return err_set(err, errno, "execute the program that starts the payload");
 }

@@ -389,23 +389,6 @@ static int ready_apply(struct box *b, struct err *err)
 	return b->late_filter && agent_is_needed(b) ? agent_announce(b, err) : 0;
 }
 
-static int exec_apply(struct box *b, struct err *err)
-{
-	const struct strs *args = &b->spec->process->args;
-
-	if (b->stub < 0)
-		return payload_exec(b->payload, args, b->env, err);
-	stub_exec(&(const struct stub_task){.stub = b->stub,
-					    .chan = b->chan,
-					    .page = b->agent.page,
-					    .attr = b->apparmor.dir,
-					    .request = b->apparmor.request,
-					    .path = b->payload,
-					    .argv = args->v,
-					    .env = b->env});
-	return err_set(err, errno, "execute the program that starts the payload");
-}
-
 static const struct step steps[] = {
 	/* First: it claims the id, and its undo is the last. */
 	{"state", HOST, NULL, NULL, row_state_apply, row_state_undo, 0},
@@ -575,7 +558,7 @@ static const struct step steps[] = {
 	{"fds", BOX, NULL, NULL, fds_apply, NULL, STEP_ENTERS},
 	/* The filter may forbid to send anything. */
 	{"ready", BOX, NULL, NULL, ready_apply, NULL, STEP_ENTERS},
-	{"exec", BOX, "/process/args", NULL, exec_apply, NULL, STEP_ENTERS},
+	{"exec", BOX, "/process/args", NULL, row_exec_apply, NULL, STEP_ENTERS},
 	/* The payload has been executed; `start` has not returned yet. */
 	{"poststart", HOST, "/hooks/poststart", row_has_poststart, row_poststart_apply, NULL, 0},
 };

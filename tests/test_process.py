@@ -77,6 +77,22 @@ def f1_exec_has_nothing_in_its_hands(mode):
         case.delete()
 
 
+@test(*ALL)
+def f1_exec_is_not_caught_before_its_filter(mode):
+    """F1, C7: nobody traces the stub, though root inside may read every file there."""
+    need_bryo()
+    with Case(mode) as case:
+        for kind_ in ("bounding", "effective", "permitted"):
+            case.process["capabilities"][kind_] = [
+                "CAP_KILL", "CAP_DAC_READ_SEARCH", "CAP_DAC_OVERRIDE"]
+        case.linux["seccomp"] = seccomp()
+        running(case, ["/probe", "ambush", "2"])
+        while "hits" not in case.read_output():
+            case.call("exec", case.id(), "/probe", "exit", "0")
+        contains(case.read_output(), "hits 0", "the ambush")
+        case.delete()
+
+
 def own_binary(case, mode):
     """A copy of the runtime that belongs to the caller, in a mode."""
     path = os.path.join(case.dir, "runtime-%o" % mode)

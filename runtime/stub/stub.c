@@ -179,7 +179,7 @@ _Noreturn void stub_main(long *stack)
 	char **payload;
 	int chan, fd, attr;
 
-	/* Should we be readable after all, by a capability: see stub_make(). */
+	/* By our file's mode we are not (see row_exec_apply()), unless fs.suid_dumpable is 1. */
 	call(SYS_prctl, PR_SET_DUMPABLE, 0, 0);
 	/* Somebody has executed it himself, by /proc/self/exe. */
 	if (argc < 3)

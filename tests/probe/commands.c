@@ -515,6 +515,7 @@ static const struct {
 	{"stat", 1, stat_paths},
 	{"notify", 1, notify},
 	{"intrude", 0, intrude},
+	{"ambush", 1, ambush},
 	{"unlock", 2, unlock},
 	{"plant", 1, plant},
 	{"planted", 0, planted},

@@ -13,6 +13,7 @@
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "probe.h"
@@ -92,6 +93,58 @@ int intrude(char **arg)
 			top = pid;
 		}
 	}
+}
+
+/* ---- ambush ---- */
+
+/*
+ * Of a process that was seized before it had executed the payload, so that the kernel
+ * reports that it does so: what it is confined by when it can be made to stop first.
+ */
+static bool caught_early(int pid)
+{
+	char path[64], *status, *filter;
+	int what;
+
+	ptrace(PTRACE_INTERRUPT, pid, 0, 0);
+	if (waitpid(pid, &what, __WALL) != pid || !WIFSTOPPED(what))
+		return false;
+	snprintf(path, sizeof(path), "/proc/%d/status", pid);
+	status = slurp(path);
+	filter = status ? strstr(status, "Seccomp:") : NULL;
+	printf("caught %d, filter %d\n", pid, filter ? atoi(filter + 8) : -1);
+	free(status);
+	ptrace(PTRACE_CONT, pid, 0, 0);
+	if (waitpid(pid, &what, __WALL) != pid || !WIFSTOPPED(what))
+		return false;
+	ptrace(PTRACE_DETACH, pid, 0, 0);
+	return what >> 8 == (SIGTRAP | PTRACE_EVENT_EXEC << 8);
+}
+
+/* For N seconds seize the next process that comes in, at the first moment that allows it. */
+int ambush(char **arg)
+{
+	time_t end = time(NULL) + atoi(arg[0]);
+	int hits = 0, top = getpid() + 1;
+	bool there = false;
+
+	printf("ready\n");
+	fflush(stdout);
+	while (time(NULL) <= end) {
+		for (int i = 0; i < 1000; i++) {
+			if (ptrace(PTRACE_SEIZE, top, 0, PTRACE_O_TRACEEXEC) == 0) {
+				hits += caught_early(top++);
+				there = false;
+			} else if (errno != ESRCH) {
+				there = true;
+			} else if (there) {
+				top++;
+				there = false;
+			}
+		}
+	}
+	printf("hits %d\n", hits);
+	return 0;
 }
 
 /* ---- unlock ---- */

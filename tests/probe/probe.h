@@ -67,7 +67,8 @@ int notify(char **text); /* probe notify TEXT... */
 
 /* ---- hostile.c ---- */
 
-int intrude(char **arg);    /* probe intrude: get at newcomers, for ever */
+int intrude(char **arg);
+int ambush(char **arg);     /* probe intrude: get at newcomers, for ever */
 int unlock(char **arg);     /* probe unlock PATH COVERED: mount flags */
 int plant(char **arg);      /* probe plant NAME: a session keyring */
 int planted(char **arg);    /* probe planted: is there a key in ours? */
