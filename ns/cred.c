@@ -252,6 +252,35 @@ int cred_capabilities(const struct spec_caps *caps, cred_warn_fn *warn, void *ar
 	return raise_ambient(a, err);
 }
 
+#define BIT(cap) ((capset_bits)1 << (cap))
+
+/* The rows do, and say so then. */
+static void no_warning(void *arg, const char *fmt, ...)
+{
+	(void)arg;
+	(void)fmt;
+}
+
+int cred_narrow(const struct spec_caps *caps, bool limits, bool filter, struct err *err)
+{
+	/* To drop from the bounding set; ids and groups; a terminal, and a cwd for its user. */
+	capset_bits keep = BIT(CAP_SETPCAP) | BIT(CAP_SETUID) | BIT(CAP_SETGID) | BIT(CAP_CHOWN) |
+			   BIT(CAP_DAC_OVERRIDE) | BIT(CAP_DAC_READ_SEARCH);
+	capset_bits have = current(CAP_PERMITTED);
+
+	if (limits)
+		keep |= BIT(CAP_SYS_RESOURCE);
+	if (filter)
+		keep |= BIT(CAP_SYS_ADMIN);
+	if (caps)
+		keep |= bits_of(&caps->permitted, "permitted", no_warning, NULL) |
+			bits_of(&caps->inheritable, "inheritable", no_warning, NULL);
+	/* Root would have by execve(2) what is left there. */
+	if (cred_bounding_set(caps, no_warning, NULL, err) < 0)
+		return -1;
+	return set_caps(keep & have, keep & have, 0, err);
+}
+
 int cred_lower(struct err *err)
 {
 	cap_t caps = cap_get_proc();

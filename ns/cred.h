@@ -33,6 +33,13 @@ int cred_user(const struct spec_user *u, const struct nsset *ns, int procfd, str
 int cred_capabilities(const struct spec_caps *caps, cred_warn_fn *warn, void *arg, struct err *err);
 
 /*
+ * Drop for good, and before cred_bounding_set(), what neither `caps` lists nor a row
+ * up to cred_capabilities() needs: raising limits and a filter without no_new_privs
+ * only where there are such.
+ */
+int cred_narrow(const struct spec_caps *caps, bool limits, bool filter, struct err *err);
+
+/*
  * None is effective until the next execve(2), which makes of the other sets what it
  * would have made anyway (capabilities(7)): it does not look at this one.
  */

@@ -249,8 +249,8 @@ static int join_and_clone(struct nsset *ns, pid_t caller, struct join_result *r)
 	 */
 	if (prctl(PR_SET_DUMPABLE, 0) < 0 || join_all(ns, &r->err) < 0)
 		_exit(0);
-	if (ns->before_clone)
-		ns->before_clone(ns->arg);
+	if (ns->before_clone && ns->before_clone(ns->arg, &r->err) < 0)
+		_exit(0);
 	/* Not straight into *r, where the box would write its 0 too. */
 	pid = sys_clone3(flags_of_clone(ns) | CLONE_PARENT, 0, NULL);
 	if (pid == 0)

@@ -37,7 +37,7 @@ struct nsset {
 	 * namespace, and a process that dies shows its descriptors although it was not
 	 * dumpable.  May be NULL.
 	 */
-	void (*before_clone)(void *arg);
+	int (*before_clone)(void *arg, struct err *err);
 	void *arg;
 	int cgroup; /* handle of the cgroup to be born in; 0: the caller's */
 	int target; /* pidfd of the process whose namespaces are joined; 0: by path */

@@ -180,10 +180,8 @@ static void close_all_but(unsigned int first, int one, int two)
  * state directory, which would otherwise be held for ever.  A box that enters a
  * container keeps nothing but what the payload may have: see before_clone.
  */
-static void leave_host(void *arg)
+static void leave_host(struct box *b)
 {
-	struct box *b = arg;
-
 	fd_cleanup(&b->chan);
 	fd_cleanup(&b->dir);
 	fd_cleanup(&b->store);
@@ -199,6 +197,23 @@ static void leave_host(void *arg)
 		return;
 	close_all_but(3 + b->opt.preserve_fds, b->box_chan, b->console);
 	b->procfd = -1;
+}
+
+/*
+ * A container without a user namespace of its own that has CAP_SYS_PTRACE may trace
+ * all that it sees, and what enters is seen before its rows have taken away what root
+ * may do on the host: so most of it goes while nobody sees it.
+ */
+static int before_clone(void *arg, struct err *err)
+{
+	struct box *b = arg;
+	const struct spec_process *p = b->spec->process;
+
+	leave_host(b);
+	if (b->op != OP_EXEC || b->ns.in_userns)
+		return 0;
+	return cred_narrow(p->capabilities, p->rlimits.n,
+			   b->spec->linux_->seccomp && !p->noNewPrivileges, err);
 }
 
 /*
@@ -238,7 +253,7 @@ int row_clone_apply(struct box *b, struct err *err)
 	faults_prepare(b);
 	if (b->spec->process && b->spec->process->oomScoreAdj.set)
 		b->ns.before_join = set_oom_score;
-	b->ns.before_clone = leave_host;
+	b->ns.before_clone = before_clone;
 	b->ns.arg = b;
 	b->ns.stop = b->sigfd;
 	pid = nsset_clone(&b->ns, err);

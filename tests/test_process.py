@@ -93,6 +93,29 @@ def f1_exec_is_not_caught_before_its_filter(mode):
         case.delete()
 
 
+@test("root")
+def f1_exec_brings_little_along(mode):
+    """F1: who may trace what enters, and has no user namespace, gains no more than it needs."""
+    need_bryo()
+    given, needed = {0, 1, 2, 5, 7, 19}, {6, 8}
+    with Case(mode) as case:
+        for kind_ in ("bounding", "effective", "permitted"):
+            case.process["capabilities"][kind_] = [
+                "CAP_CHOWN", "CAP_DAC_READ_SEARCH", "CAP_DAC_OVERRIDE", "CAP_KILL", "CAP_SETUID",
+                "CAP_SYS_PTRACE"]
+        del case.process["rlimits"]
+        case.linux["seccomp"] = seccomp()
+        running(case, ["/probe", "ambush", "2"])
+        while "hits" not in case.read_output():
+            case.call("exec", case.id(), "/probe", "exit", "0")
+        found = re.findall(r"capabilities ([0-9a-f]{16})", case.read_output())
+        check(found, "nobody was caught: %s", case.read_output())
+        for text in found:
+            caps = {bit for bit in range(64) if int(text, 16) & 1 << bit}
+            equal(caps - given - needed, set(), "capabilities of who came in")
+        case.delete()
+
+
 def own_binary(case, mode):
     """A copy of the runtime that belongs to the caller, in a mode."""
     path = os.path.join(case.dir, "runtime-%o" % mode)

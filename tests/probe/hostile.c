@@ -103,7 +103,7 @@ int intrude(char **arg)
  */
 static bool caught_early(int pid)
 {
-	char path[64], *status, *filter;
+	char path[64], *status, *filter, *caps;
 	int what;
 
 	ptrace(PTRACE_INTERRUPT, pid, 0, 0);
@@ -112,7 +112,9 @@ static bool caught_early(int pid)
 	snprintf(path, sizeof(path), "/proc/%d/status", pid);
 	status = slurp(path);
 	filter = status ? strstr(status, "Seccomp:") : NULL;
-	printf("caught %d, filter %d\n", pid, filter ? atoi(filter + 8) : -1);
+	caps = status ? strstr(status, "CapPrm:\t") : NULL;
+	printf("caught %d, filter %d, capabilities %.16s\n", pid, filter ? atoi(filter + 8) : -1,
+	       caps ? caps + 8 : "?");
 	free(status);
 	ptrace(PTRACE_CONT, pid, 0, 0);
 	if (waitpid(pid, &what, __WALL) != pid || !WIFSTOPPED(what))
