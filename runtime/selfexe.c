@@ -33,11 +33,15 @@ bool selfexe_is_exposed(const struct nsset *ns)
 {
 	struct stat st;
 
-	/* A file that is being executed is not "busy" to access(2). */
-	if (faccessat(AT_FDCWD, SELF, W_OK, AT_EACCESS) < 0 && (errno == EACCES || errno == EROFS))
-		return false;
 	if (stat(SELF, &st) < 0)
 		return true;
+	/*
+	 * A file that is being executed is not "busy" to access(2).  Its owner can give
+	 * himself the permission, and so can who is root in his name.
+	 */
+	if (faccessat(AT_FDCWD, SELF, W_OK, AT_EACCESS) < 0 &&
+	    ((errno == EACCES && st.st_uid != geteuid()) || errno == EROFS))
+		return false;
 	/* Our own sealed copy: written by nobody any more. */
 	if (!st.st_nlink)
 		return false;

@@ -22,7 +22,8 @@
 
 /*
  * Could a process in the box write to our executable?  By its permissions:
- * what the caller itself may not write nobody with less may; and an inode whose
+ * what the caller itself may not write nobody with less may, unless it is the
+ * owner, who may change them; and an inode whose
  * owner and group do not exist in the box's user namespace is out of reach of
  * all capabilities there (capability_wrt_inode_uidgid of user_namespaces(7)).
  */
