@@ -207,6 +207,9 @@ int baton_await_exec(struct box *b, struct err *err)
 	for (;;) {
 		auto_close int fd = -1;
 
+		/* A file system of the container's or an agent may keep execve(2) waiting. */
+		if (wait_readable(b, err) < 0)
+			return -1;
 		if (receive(b->chan, &m, &fd) <= 0)
 			break;
 		if (m.what == STUB_FILTER || m.what == STUB_EXEC || m.what == STUB_APPARMOR)

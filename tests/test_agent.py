@@ -4,9 +4,10 @@
 import errno
 import json
 import os
+import signal
 import socket
 
-from lib import users
+from lib import proc, users
 from lib.agent import Agent, number
 from lib.case import Case, need_bryo, need_busybox
 from lib.check import check, contains, equal, test, wait_until
@@ -230,3 +231,27 @@ def wrong_values(mode):
             result = case.run_fails(["/probe", "exit", "0"])
             equal(len(result.err.splitlines()), 1, "lines of %r" % result.err)
             contains(result.last_error(), pointer, str(members))
+
+
+@test("root", "rootless")
+def agent_that_is_silent(mode):
+    """execve waits for an answer that does not come: bryo ends when it is asked to."""
+    need_bryo()
+    with Case(mode) as case, socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+        listener.bind(ask(case, "execve"))
+        os.chmod(case.linux["seccomp"]["listenerPath"], 0o777)
+        listener.listen(1)
+        listener.settimeout(10)
+        case.save(["/probe", "exit", "0"])
+        child = case.start("run", "-b", case.bundle.path, case.id(), stdout=-1, stderr=-1)
+        with listener.accept()[0] as peer:
+            data, fds, _, _ = socket.recv_fds(peer, 65536, 1)
+            check(data and fds, "no listener was sent")
+            child.send_signal(signal.SIGTERM)
+            try:
+                result = proc.finish(child, timeout=5)
+            finally:
+                os.close(fds[0])
+        equal(result.rc, 128 + signal.SIGTERM, "status")
+        contains(result.last_error(), "interrupted by signal 15", "error")
+        equal(os.listdir(case.root), [], "state")
