@@ -339,7 +339,9 @@ static int write_pid_file(const char *path, pid_t pid, bool *ret_written, struct
 {
 	char text[16];
 	int n = snprintf(text, sizeof(text), "%d", pid);
-	auto_close int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY, 0644);
+	/* A FIFO that nobody reads would make us wait for ever. */
+	auto_close int fd =
+		open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0644);
 
 	if (fd < 0)
 		return err_set(err, errno, "open the pid file %s", path);

@@ -485,3 +485,19 @@ def in_the_shell(mode):
         equal(result.out, "PIPED\n", "output")
         equal(case.state()["status"], "running", "status")
         case.delete()
+
+
+@test("root", "rootless")
+def pid_file_that_nobody_reads(mode):
+    """A FIFO as the pid file: an error, and no waiting for ever."""
+    need_bryo()
+    with Case(mode) as case:
+        started(case)
+        path = os.path.join(case.xdg, "fifo")
+        os.mkfifo(path, 0o666)
+        os.chmod(path, 0o666)
+        result = case.call("exec", "--pid-file", path, case.id(), "/probe", "exit", "0", timeout=5)
+        equal(result.rc, 255, "status")
+        contains(result.last_error(), "open the pid file", "error")
+        os.unlink(path)
+        case.delete()
