@@ -162,7 +162,7 @@ def plain(case):
 VIEWS = {"rich": rich, "early": early, "plain": plain}
 
 
-def _hostile_caller():
+def hostile_caller():
     """Runs in the child before the runtime: what must not be inherited."""
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1, signal.SIGTERM})
@@ -179,7 +179,7 @@ def make_view(mode, name, env=None, faults=False):
         more = {"extra_groups": [10, 20, 3000]} if case.who.privileged else {}
         try:
             report = case.report(None, env=dict(env or {}, **{SECRET: "1"}), pass_fds=fds,
-                                 preexec_fn=_hostile_caller, **more)
+                                 preexec_fn=hostile_caller, **more)
         finally:
             for fd in fds:
                 os.close(fd)
