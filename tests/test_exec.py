@@ -13,6 +13,7 @@ from lib.check import check, contains, equal, test, wait_until
 from lib.steps import rows
 from lib.view import seccomp
 from test_terminal import ConsoleSocket
+from test_process import own_binary
 
 MODES = ("root", "userns", "rootless", "ranges")
 
@@ -500,4 +501,34 @@ def pid_file_that_nobody_reads(mode):
         equal(result.rc, 255, "status")
         contains(result.last_error(), "open the pid file", "error")
         os.unlink(path)
+        case.delete()
+
+
+@test(*MODES)
+def process_from_a_pipe(mode):
+    """--process /dev/stdin: read once, though bryo may have to execute itself again."""
+    with Case(mode) as case:
+        case.binary = own_binary(case, 0o755)
+        started(case)
+        fifo = os.path.join(case.xdg, "fifo")
+        os.mkfifo(fifo, 0o666)
+        os.chmod(fifo, 0o666)
+        child = case.start("exec", "--process", fifo, case.id(), stdout=-1, stderr=-1)
+        with open(fifo, "w", encoding="ascii") as file:
+            json.dump({"args": ["/probe", "exit", "5"], "cwd": "/"}, file)
+        equal(proc.finish(child, timeout=5).rc, 5, "status")
+        os.unlink(fifo)
+        case.delete()
+
+
+@test("root", "rootless")
+def half_a_line_into_a_terminal(mode):
+    """The end of the input ends it also behind a line without an end."""
+    need_busybox()
+    with Case(mode) as case:
+        started(case)
+        for text in (b"", b"line\n", b"half", b"line\nhalf"):
+            result = case.ok("exec", "-t", case.id(), "/bin/sh", "-c", "stty -echo; cat",
+                             stdin=text, timeout=5)
+            contains(result.out.replace("\r", ""), text.decode(), "output")
         case.delete()
