@@ -34,6 +34,7 @@ struct foreground {
 	int status;
 	bool ended;
 	bool stdin_open;
+	char last; /* of the input */
 	bool is_raw;
 	struct termios saved; /* of our terminal */
 	struct buffer in, out;
@@ -143,15 +144,18 @@ static void handle_signals(struct foreground *f)
 
 /* ---- bytes ---- */
 
-/* The end of the input is a key for who reads from a terminal. */
+/*
+ * The end of the input is a key for who reads from a terminal.  After half a line it
+ * ends that only, and must be typed again.
+ */
 static size_t end_of_input(const struct foreground *f, char *ret)
 {
 	struct termios t;
 
 	if (tcgetattr(f->master, &t) < 0)
 		return 0;
-	*ret = (char)t.c_cc[VEOF];
-	return 1;
+	ret[0] = ret[1] = (char)t.c_cc[VEOF];
+	return f->last == '\n' ? 1 : 2;
 }
 
 static void take_input(struct foreground *f)
@@ -163,6 +167,8 @@ static void take_input(struct foreground *f)
 	f->in.done = 0;
 	f->in.n = n > 0 ? (size_t)n : end_of_input(f, f->in.bytes);
 	f->stdin_open = n > 0;
+	if (n > 0)
+		f->last = f->in.bytes[n - 1];
 }
 
 /* EIO: nobody has the other end open, which may change while the box lives. */
@@ -260,7 +266,7 @@ static int begin(struct foreground *f, const sigset_t *blocked, struct err *err)
 
 int await_end(struct box *b, const sigset_t *blocked, struct err *err)
 {
-	struct foreground f = {.box = b, .master = -1, .signals = -1};
+	struct foreground f = {.box = b, .master = -1, .signals = -1, .last = '\n'};
 	int bad = begin(&f, blocked, err);
 
 	while (!bad && (!f.ended || (f.master >= 0 && f.drained < MOST_DRAINED)))
