@@ -289,6 +289,7 @@ int cgroup_enable(const struct cgroup *c, const struct limits *list, struct err 
  */
 static int need_controllers(const struct cgroup *c, struct err *err)
 {
+	static const char delegable[] = "cpu cpuset io memory pids";
 	char there[512];
 	struct limits need;
 	const struct limit *l = NULL;
@@ -307,11 +308,14 @@ static int need_controllers(const struct cgroup *c, struct err *err)
 	if (!c->scope.user)
 		return cgroup_enable(c, &c->limits, err);
 	err_at(err, l->ptr, 0,
-	       "the %.40s controller is not in %s%.160s: it is not delegated to "
-	       "your user manager",
+	       "the %.40s controller is not in %s%.160s: your user manager does not have it",
 	       l->controller, c->mount_point, c->path);
-	return err_hint(err, "as root: systemctl edit --runtime user@.service, [Service] "
-			     "Delegate=cpu cpuset io memory pids; then log in again");
+	if (!cgfile_has_word(delegable, l->controller))
+		return err_hint(err, "systemd hands on %s only", delegable);
+	return err_hint(err,
+			"as root: systemctl edit user@.service, to add [Service] Delegate=%s; then "
+			"log in again",
+			delegable);
 }
 
 /* The kernel says where it is, not systemd: where the process that waits in it is. */
@@ -336,6 +340,9 @@ static int find_scope(struct cgroup *c, struct arena *a, struct err *err)
 	c->dir = cgfile_open(c->mount, c->path + 1, O_RDONLY | O_DIRECTORY);
 	if (c->dir < 0 || fstat(c->dir, &st) < 0)
 		return err_set(err, errno, "open the scope %s%s", c->mount_point, c->path);
+	if (cgroup_is_frozen(c->dir))
+		return err_at(err, "/linux/cgroupsPath", 0, "%s%s is in a slice that is frozen",
+			      c->mount_point, c->path);
 	c->inode = st.st_ino;
 	/* Above it nothing is ours. */
 	for (const char *p = c->path; *++p;)

@@ -352,7 +352,7 @@ static void reap(pid_t pid)
 		;
 }
 
-/* Execute it.  With ret_pid it goes on until *ret_hold is shut down. */
+/* Execute it.  With ret_pid it goes on until it is killed, or all copies of *ret_hold closed. */
 static int call(char *const *argv, pid_t *ret_pid, int *ret_hold, struct err *err)
 {
 	auto_close int helper = helper_open(HELPER, err), ours = -1, its = -1;
@@ -421,14 +421,14 @@ int scope_start(struct unit *s, const struct limits *list, struct arena *a, stru
 	return call(w.v, &s->waiter, &s->hold, err);
 }
 
-/* Shut down, and not closed: the box has a copy for a while. */
+/* It has nothing to finish, and may be frozen or without CPU time. */
 void scope_leave(struct unit *s)
 {
 	if (!s->waiter)
 		return;
-	shutdown(s->hold, SHUT_RDWR);
-	close(s->hold);
+	kill(s->waiter, SIGKILL);
 	reap(s->waiter);
+	close(s->hold);
 	s->waiter = 0;
 	s->hold = 0;
 }

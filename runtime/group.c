@@ -50,17 +50,19 @@ static int parse(char *text, struct cgroup *c, struct err *err)
 {
 	unsigned long long inode;
 	char *numbers = take_line(&text), *path = numbers ? take_line(&text) : NULL;
-	char *unit = path ? take_line(&text) : NULL, *enforced = unit ? take_line(&text) : NULL;
+	/* The first versions wrote two lines. */
+	char *unit = path && *text ? take_line(&text) : NULL;
 
-	if (!enforced || sscanf(numbers, "%u %llu", &c->kept, &inode) != 2 || path[0] != '/' ||
-	    !strchr(unit, ' '))
+	if (!path || sscanf(numbers, "%u %llu", &c->kept, &inode) != 2 || path[0] != '/' ||
+	    (unit && !strchr(unit, ' ')))
 		return err_set(err, 0, "what is remembered of the cgroup is damaged");
 	c->inode = inode;
 	c->path = path;
-	c->scope.user = unit[0] == 'u';
-	if (strncmp(unit, "none ", 5) != 0)
+	if (unit && strncmp(unit, "none ", 5) != 0) {
+		c->scope.user = unit[0] == 'u';
 		c->scope.unit = strchr(unit, ' ') + 1;
-	c->enforced = enforced;
+	}
+	c->enforced = unit ? take_line(&text) : NULL;
 	c->begun = true;
 	return 0;
 }
