@@ -3,12 +3,13 @@
 # usage: tests/vm/check.sh [-i | -c COMMANDS | ARGUMENT of tests/run...]
 #
 # Run the tests in a VM with cgroup v2, systemd and SELinux enforcing, as root
-# and as the ordinary user `tester`; without arguments a selection of them.
+# and as the ordinary user `tester`, in his part of the tree of cgroups and outside; without arguments a selection of them.
 # Results are in build/vm/log, a line "N passed, N failed, N skipped" is the last.
 #
 #   -i           only build the image, unless it is there, for this state of tests/vm/image
 #   -c COMMANDS  run these as root, in a copy of this tree
 #   FAST=1       a VM without systemd; and see tests/vm/boot.sh
+#   SHORT=1      only limits and scopes of systemd: what can be tested nowhere else
 #   PEER=crun    another runtime of the image: crun or runc
 #   SECONDS_MAX  how long it may take, 1500
 #
@@ -47,7 +48,7 @@ pack() {
     done
     {
         echo '#!/bin/sh'
-        printf 'exec env BRYO=%s sh tests/vm/job.sh' "$(quote "${PEER:+/usr/bin/$PEER}")"
+        printf 'exec env SHORT=%s BRYO=%s sh tests/vm/job.sh' "${SHORT:+1}" "$(quote "${PEER:+/usr/bin/$PEER}")"
         for word; do
             printf ' %s' "$(quote "$word")"
         done
