@@ -283,6 +283,27 @@ int cgroup_enable(const struct cgroup *c, const struct limits *list, struct err 
 
 /* ---- a scope ---- */
 
+/* The first limit whose controller the scope has not got.  1, 0: none, or -1. */
+static int find_missing(const struct cgroup *c, struct limit *ret, struct err *err)
+{
+	char there[512];
+	struct limits need;
+	int found = 0;
+
+	if (cgfile_read(c->dir, "cgroup.controllers", there, sizeof(there)) < 0)
+		return err_set(err, errno, "read the controllers of the scope");
+	if (needing(&c->limits, &need, err) < 0)
+		return -1;
+	for (size_t i = 0; !found && i < need.n; i++)
+		if (!cgfile_has_word(there, need.v[i].controller) &&
+		    !(need.v[i].flags & LIMIT_UNIFIED)) {
+			*ret = need.v[i];
+			found = 1;
+		}
+	free(need.v);
+	return found;
+}
+
 /*
  * systemd has enabled what it knows, and what was delegated to the manager.  The
  * others, hugetlb and rdma, are ours to enable.
@@ -290,27 +311,17 @@ int cgroup_enable(const struct cgroup *c, const struct limits *list, struct err 
 static int need_controllers(const struct cgroup *c, struct err *err)
 {
 	static const char delegable[] = "cpu cpuset io memory pids";
-	char there[512];
-	struct limits need;
-	const struct limit *l = NULL;
+	struct limit missing = {0};
+	int found = find_missing(c, &missing, err);
 
-	if (cgfile_read(c->dir, "cgroup.controllers", there, sizeof(there)) < 0)
-		return err_set(err, errno, "read the controllers of the scope");
-	if (needing(&c->limits, &need, err) < 0)
-		return -1;
-	for (size_t i = 0; !l && i < need.n; i++)
-		if (!cgfile_has_word(there, need.v[i].controller) &&
-		    !(need.v[i].flags & LIMIT_UNIFIED))
-			l = &need.v[i];
-	free(need.v);
-	if (!l)
-		return 0;
+	if (found <= 0)
+		return found;
 	if (!c->scope.user)
 		return cgroup_enable(c, &c->limits, err);
-	err_at(err, l->ptr, 0,
+	err_at(err, missing.ptr, 0,
 	       "the %.40s controller is not in %s%.160s: your user manager does not have it",
-	       l->controller, c->mount_point, c->path);
-	if (!cgfile_has_word(delegable, l->controller))
+	       missing.controller, c->mount_point, c->path);
+	if (!cgfile_has_word(delegable, missing.controller))
 		return err_hint(err, "systemd hands on %s only", delegable);
 	return err_hint(err,
 			"as root: systemctl edit user@.service, to add [Service] Delegate=%s; then "
