@@ -139,14 +139,17 @@ static int check_attributes(const struct overlay *o, bool userxattr, struct err 
 				    : "tmpfs does from Linux 6.6 on: use --overlay DIR");
 }
 
-/* By descriptor from Linux 6.13 on; before, by a name that is the descriptor. */
+/*
+ * By descriptor from Linux 6.13 on; before, by a name that is the descriptor: such a
+ * kernel does not know the key so, or finds nothing behind an O_PATH descriptor.
+ */
 static int set_dir(int fs, const char *key, int fd)
 {
 	char path[32];
 
 	if (fsconfig(fs, FSCONFIG_SET_FD, key, NULL, fd) == 0)
 		return 0;
-	if (errno != EINVAL)
+	if (errno != EINVAL && errno != EBADF)
 		return -1;
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 	return fsconfig(fs, FSCONFIG_SET_STRING, key, path, 0);
