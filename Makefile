@@ -44,13 +44,13 @@ YAJL := -lyajl
 endif
 LIBS := -lseccomp -lcap $(YAJL) -lm
 
-FOLDERS := runtime/base runtime/stub spec ns cgroup seccomp runtime
+FOLDERS := runtime/base runtime/stub spec ns cgroup seccomp selinux runtime
 SRC := $(filter-out runtime/stub/stub.c,$(foreach d,$(FOLDERS),$(wildcard $(d)/*.c)))
 OBJ := $(SRC:%.c=$(B)/%.o)
 # What the unit tests link: all but main().
 LIB := $(filter-out $(B)/runtime/main.o,$(OBJ))
 FAULTS := $(SRC:%.c=$(B)/faults/%.o)
-UNIT := spec seccomp cgroup steps ns
+UNIT := spec seccomp cgroup steps ns selinux
 MANUALS := bryo.1 bryo-config.5 bryo-steps.7
 
 .PHONY: all demo check check-vm check-engines bench install clean test-programs lint

@@ -36,6 +36,51 @@ int mount_change(int tree, uint64_t set, uint64_t clr, unsigned int propagation,
 			     sizeof(attr));
 }
 
+struct strs mount_labelled(const struct mountset *m, const struct strs *options, char **room,
+			   char text[MOUNT_LABEL_TEXT])
+{
+	struct strs s = {.v = room, .n = options->n};
+
+	if (s.n)
+		memcpy(room, options->v, s.n * sizeof(*room));
+	for (size_t i = 0; i < s.n; i++)
+		if (!strncmp(room[i], "context=", 8))
+			return s;
+	if (m->label) {
+		snprintf(text, MOUNT_LABEL_TEXT, "context=%s", m->label);
+		room[s.n++] = text;
+	}
+	return s;
+}
+
+static bool is_context(const char *option)
+{
+	static const char *const keys[] = {"context=", "fscontext=", "defcontext=", "rootcontext="};
+
+	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
+		if (!strncmp(option, keys[i], strlen(keys[i])))
+			return true;
+	return false;
+}
+
+/*
+ * Engines put a label in quotes, since in mount(2) its commas would end the option;
+ * here they would be part of it.
+ */
+static int set_quoted(int fs, const char *key, const char *quoted)
+{
+	char value[MOUNT_LABEL_TEXT];
+	size_t len = strlen(quoted);
+
+	if (len < 2 || len - 2 >= sizeof(value) || quoted[len - 1] != '"') {
+		errno = EINVAL;
+		return -1;
+	}
+	memcpy(value, quoted + 1, len - 2);
+	value[len - 2] = '\0';
+	return fsconfig(fs, FSCONFIG_SET_STRING, key, value, 0);
+}
+
 static int set_option(int fs, const char *option)
 {
 	char key[PATH_MAX];
@@ -49,6 +94,8 @@ static int set_option(int fs, const char *option)
 	}
 	memcpy(key, option, (size_t)(eq - option));
 	key[eq - option] = '\0';
+	if (eq[1] == '"' && is_context(option))
+		return set_quoted(fs, key, eq + 1);
 	return fsconfig(fs, FSCONFIG_SET_STRING, key, eq + 1, 0);
 }
 
@@ -150,6 +197,8 @@ int mountset_attach_root(struct mountset *m, const struct spec *s, struct err *e
 }
 
 /* ---- one mount of /mounts ---- */
+
+enum { MOST_OPTIONS = 64 };
 
 static int fail(struct err *err, size_t i)
 {
@@ -280,9 +329,36 @@ static bool is_cgroup_tree(const struct mount_entry *e)
 	return e->fstype && !strcmp(e->fstype, "cgroup2");
 }
 
-/* A new file system as a detached mount. */
-static int make_tree(const struct mount_entry *e, const struct nsset *ns, struct err *err)
+/* The files of these have labels of the kernel's. */
+static bool takes_label(const struct mount_entry *e)
 {
+	static const char *const without[] = {"proc", "sysfs", "mqueue", "cgroup2"};
+
+	for (size_t i = 0; i < sizeof(without) / sizeof(without[0]); i++)
+		if (!strcmp(e->fstype, without[i]))
+			return false;
+	return true;
+}
+
+/* What a refused option is about: the label is none of the mount's own. */
+static int refused_option(const struct mount_opts *o, size_t bad, struct err *err)
+{
+	if (bad >= o->data.n) {
+		err_hint(err, "the label of /linux/mountLabel; this file system may not take one");
+		return err_under(err, "/type");
+	}
+	if (err->num == EINVAL && names_an_id(o->data.v[bad]))
+		err_hint(err, "the id must be mapped in the user namespace");
+	return err_under(err, "/options/%zu", o->data_index[bad]);
+}
+
+/* A new file system as a detached mount. */
+static int make_tree(const struct mountset *m, const struct mount_entry *e, const struct nsset *ns,
+		     struct err *err)
+{
+	char *room[MOST_OPTIONS], text[MOUNT_LABEL_TEXT];
+	struct strs options;
+
 	const struct mount_opts *o = &e->opts;
 	uint64_t attrs = o->one.set;
 	char *flags[N_TREE_FLAGS];
@@ -302,13 +378,17 @@ static int make_tree(const struct mount_entry *e, const struct nsset *ns, struct
 	/* tmpcopyup writes into it first; read-only comes after that. */
 	if (o->copyup)
 		attrs &= ~(uint64_t)MOUNT_ATTR_RDONLY;
-	tree = mount_new(e->fstype, e->spec->source, whole ? &keep : &o->data, attrs, &bad, err);
+	options = whole ? keep : o->data;
+	if (m->label && takes_label(e)) {
+		if (options.n >= MOST_OPTIONS)
+			return err_at(err, "/options", 0, "are too many for a mount with a label");
+		options = mount_labelled(m, &options, room, text);
+	}
+	tree = mount_new(e->fstype, e->spec->source, &options, attrs, &bad, err);
 	if (tree >= 0)
 		return tree;
-	if (bad != SIZE_MAX && !whole && err->num == EINVAL && names_an_id(o->data.v[bad]))
-		err_hint(err, "the id must be mapped in the user namespace");
 	if (bad != SIZE_MAX && !whole)
-		return err_under(err, "/options/%zu", o->data_index[bad]);
+		return refused_option(o, bad, err);
 	new_fs_hint(e, ns, err);
 	return err_under(err, "/type");
 }
@@ -412,7 +492,7 @@ static int mount_one(struct mountset *m, struct mount_entry *e, const struct nss
 	if (place < 0)
 		return -1;
 	if (!e->opts.bind)
-		e->tree = make_tree(e, ns, err);
+		e->tree = make_tree(m, e, ns, err);
 	if (e->tree < 0)
 		return -1;
 	/* A new file system's mount is private as it is. */

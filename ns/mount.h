@@ -54,6 +54,7 @@ struct mountset {
 	bool overlaid;     /* the root is an overlay: nothing of it is cloned */
 	int beneath;       /* what the root is attached on and must stay so; or -1 */
 	int root;          /* the rootfs: first the host's directory, then its clone, then "/" */
+	const char *label; /* of SELinux, for new file systems; NULL: none */
 	int null;          /* the host's /dev/null, cloned, for masked paths; or -1 */
 };
 
@@ -138,6 +139,14 @@ int mount_failed(int fs, const char *fstype, const char *what, struct err *err);
  * RESOLVE_* flags for the way there.  An O_PATH descriptor, or -1 and err.
  */
 int mount_open_dir(int at, const char *path, uint64_t resolve, struct err *err);
+
+/*
+ * The options with the label that new file systems get; in `room`, which has one more
+ * slot, and `text`.
+ */
+enum { MOUNT_LABEL_TEXT = 1100 };
+struct strs mount_labelled(const struct mountset *m, const struct strs *options, char **room,
+			   char text[MOUNT_LABEL_TEXT]);
 
 /* Set and clear attributes; -1 and errno. */
 int mount_change(int tree, uint64_t set, uint64_t clr, unsigned int propagation, bool recursive);

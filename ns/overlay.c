@@ -335,7 +335,8 @@ static int explain(const struct overlay *o, int fs, const struct nsset *ns, stru
 	return -1;
 }
 
-static int mount_layers(const struct overlay *o, const struct nsset *ns, struct err *err)
+static int mount_layers(const struct overlay *o, const char *label, const struct nsset *ns,
+			struct err *err)
 {
 	bool userxattr = ns->in_userns || ns->in_child_userns;
 	auto_close int fs = fsopen("overlay", FSOPEN_CLOEXEC);
@@ -357,6 +358,9 @@ static int mount_layers(const struct overlay *o, const struct nsset *ns, struct 
 		return mount_failed(fs, "overlay", "the upper directory", err);
 	if (set_dir(fs, "workdir", o->work) < 0)
 		return mount_failed(fs, "overlay", "the work directory", err);
+	/* For all that is in it, whatever the files of the layers have. */
+	if (label && fsconfig(fs, FSCONFIG_SET_STRING, "context", label, 0) < 0)
+		return mount_failed(fs, "overlay", "the label", err);
 	if (fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
 		return explain(o, fs, ns, err);
 	tree = fsmount(fs, FSMOUNT_CLOEXEC, attrs);
@@ -367,7 +371,7 @@ int overlay_mount(struct overlay *o, struct mountset *m, const struct nsset *ns,
 {
 	if (!o->dir && make_tmpfs(o, m, err) < 0)
 		return -1;
-	m->root = mount_layers(o, ns, err);
+	m->root = mount_layers(o, m->label, ns, err);
 	if (m->root < 0 && !err->ptr[0] && o->ptr)
 		err_under(err, "%s", o->ptr);
 	/* The mount has its own references; the lock stays until the payload is executed. */

@@ -99,13 +99,14 @@ struct covers {
 static int make_covers(const struct mountset *m, struct covers *c, struct err *err)
 {
 	char size[] = "size=0k", inodes[] = "nr_inodes=2", mode[] = "mode=755";
-	char *values[] = {size, inodes, mode};
+	char *values[] = {size, inodes, mode}, *room[4], text[MOUNT_LABEL_TEXT];
 	struct strs options = {.v = values, .n = 3};
 	size_t bad;
 
 	c->file = m->null;
 	if (mount_change(c->file, MOUNT_ATTR_RDONLY, 0, 0, false) < 0)
 		return err_set(err, errno, "make /dev/null read-only");
+	options = mount_labelled(m, &options, room, text);
 	c->dir = mount_new("tmpfs", "tmpfs", &options,
 			   MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV |
 				   MOUNT_ATTR_NOEXEC,

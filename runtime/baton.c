@@ -17,6 +17,7 @@
 #include "runtime/base/fd.h"
 #include "runtime/base/log.h"
 #include "runtime/payload.h"
+#include "runtime/rows.h"
 #include "runtime/shared.h"
 #include "runtime/stub/stub.h"
 
@@ -197,7 +198,11 @@ static int stub_failed(const struct box *b, const struct message *m, struct err 
 		return err_at(err, "/linux/seccomp", num, "install the filter");
 	if (m->what == STUB_APPARMOR)
 		return apparmor_failed(profile, num, err);
-	return payload_error(b->shared->payload, num, err);
+	if (m->what == STUB_SELINUX)
+		return label_failed(b, num, err);
+	payload_error(b->shared->payload, num, err);
+	label_hint(b, err);
+	return -1;
 }
 
 int baton_await_exec(struct box *b, struct err *err)
@@ -212,7 +217,8 @@ int baton_await_exec(struct box *b, struct err *err)
 			return -1;
 		if (receive(b->chan, &m, &fd) <= 0)
 			break;
-		if (m.what == STUB_FILTER || m.what == STUB_EXEC || m.what == STUB_APPARMOR)
+		if (m.what == STUB_FILTER || m.what == STUB_EXEC || m.what == STUB_APPARMOR ||
+		    m.what == STUB_SELINUX)
 			return stub_failed(b, &m, err);
 		if (fd >= 0 && agent_serve(b, (enum baton)m.what, fd, err) < 0)
 			return -1;

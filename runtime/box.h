@@ -24,6 +24,9 @@ enum side { HOST, BOX };
 
 enum op { OP_RUN, OP_CREATE, OP_START, OP_EXEC };
 
+/* Are there labels of SELinux: none, of our choice, or given ones? */
+enum label_wish { LABEL_NONE, LABEL_CHOSEN, LABEL_GIVEN };
+
 struct table;
 struct record;
 
@@ -45,6 +48,7 @@ struct box_options {
 	unsigned int listen_fds; /* the first of them: sockets of a service manager */
 	const char *overlay;     /* see overlay_parse() */
 	struct opt_list lower;   /* directories beneath /root/path */
+	const char *selinux;   /* "auto", "off" or a label; NULL: not given */
 };
 
 struct box {
@@ -98,6 +102,12 @@ struct box {
 		int dir; /* or -1 */
 		char *request;
 	} apparmor;
+	/* Of SELinux; see rows_selinux.c. */
+	struct {
+		enum label_wish wish;
+		const char *process, *mount; /* NULL: none */
+		int dir;                     /* as apparmor.dir; or -1 */
+	} label;
 	/* Who decides about calls with SCMP_ACT_NOTIFY; see agent.h. */
 	struct {
 		const char *path, *metadata; /* path NULL: nobody is needed */

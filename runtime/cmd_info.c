@@ -155,7 +155,7 @@ static void linux_features(struct json *j)
 	cgroup_features(j);
 	seccomp_features(j);
 	enabled(j, "apparmor", true);
-	enabled(j, "selinux", false);
+	enabled(j, "selinux", true);
 	json_key(j, "intelRdt");
 	json_open_object(j);
 	for (size_t i = 0; i < sizeof(rdt) / sizeof(rdt[0]); i++) {

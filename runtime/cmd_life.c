@@ -26,6 +26,7 @@
 #include "runtime/shared.h"
 #include "runtime/steps.h"
 #include "runtime/store.h"
+#include "selinux/seclabel.h"
 
 int container_find(const struct arguments *a, const char *id, struct found *ret, struct err *err)
 {
@@ -93,6 +94,7 @@ static int restore_box(const struct found *f, struct box *b, struct spec *s, str
 	if (!b->shared)
 		return -1;
 	b->ns.pid = (pid_t)f->record.pid;
+	b->label.process = f->record.selinuxLabel;
 	b->agent.path = f->record.listenerPath;
 	b->agent.metadata = f->record.listenerMetadata;
 	b->chan = listener_call(f->dir);
@@ -257,10 +259,10 @@ struct listing {
 
 static void print_row(const struct record *r, enum status status, const char *owner)
 {
-	printf("%-24s %-8lld %-10s %-40s %-32s %s\n", r->id,
+	printf("%-24s %-8lld %-10s %-40s %-32s %s%s%s\n", r->id,
 	       status == CREATING || status == STOPPED ? 0LL : (long long)r->pid,
 	       status_names[status], r->bundle ? r->bundle : "", r->created ? r->created : "",
-	       owner);
+	       owner, r->selinuxLabel ? "  " : "", r->selinuxLabel ? r->selinuxLabel : "");
 }
 
 /* A container may go away while we look: it is then not in the list. */
@@ -294,7 +296,7 @@ static int list_all(struct listing *l, int store, struct err *err)
 
 	if (!bad && !l->j && !l->a->quiet)
 		printf("%-24s %-8s %-10s %-40s %-32s %s\n", "ID", "PID", "STATUS", "BUNDLE",
-		       "CREATED", "OWNER");
+		       "CREATED", seclabel_is_enabled() ? "OWNER  LABEL" : "OWNER");
 	if (l->j)
 		json_open_array(l->j);
 	for (; !bad && ids && *ids; ids++)

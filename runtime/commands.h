@@ -69,6 +69,9 @@ int box_prepare(struct box *b, const char *root, struct err *err);
 /* The part of it in rows_overlay.c: options and annotations to b->overlay. */
 int box_plan_overlay(struct box *b, struct err *err);
 
+/* That in rows_selinux.c: who says what the label is. */
+int box_plan_label(struct box *b, struct err *err);
+
 /* The first part of both: a box that has nothing yet but a handle of /proc. */
 int box_begin(struct box *b, struct err *err);
 

@@ -74,6 +74,11 @@ const char *faults_apparmor(void)
 	return getenv("BRYO_APPARMOR");
 }
 
+const char *faults_selinux(void)
+{
+	return getenv("BRYO_SELINUX");
+}
+
 static const char *const group_files[] = {"tasks", "schemata"};
 
 static int group_path(char *path, size_t size, const char *group, const char *name)

@@ -8,7 +8,9 @@
  *
  * BRYO_RESCTRL=DIRECTORY stands for the mount of resctrl, which few machines
  * have: groups are made and removed there with the files that the kernel puts in.
- * BRYO_APPARMOR=DIRECTORY likewise stands for /proc/self/attr/apparmor.
+ * BRYO_APPARMOR=DIRECTORY likewise stands for /proc/self/attr/apparmor, and BRYO_SELINUX
+ * for SELinux: "fs" in it for /sys/fs/selinux, "attr" for /proc/self/attr, all else for
+ * /etc/selinux.
  */
 #ifndef BRYO_RUNTIME_FAULTS_H
 #define BRYO_RUNTIME_FAULTS_H
@@ -28,6 +30,7 @@ bool faults_inject(struct box *b, const char *row, int *ret, struct err *err);
 /* The directories that stand for others, or NULL. */
 const char *faults_resctrl(void);
 const char *faults_apparmor(void);
+const char *faults_selinux(void);
 int faults_resctrl_mkdir(int dir, const char *name);
 int faults_resctrl_rmdir(int dir, const char *name);
 #else
@@ -51,6 +54,11 @@ static inline const char *faults_resctrl(void)
 }
 
 static inline const char *faults_apparmor(void)
+{
+	return NULL;
+}
+
+static inline const char *faults_selinux(void)
 {
 	return NULL;
 }

@@ -70,6 +70,8 @@ const struct option_row global_options[] = {
 	 "writes go to a tmpfs, or to DIR/upper; the rootfs stays as it is", NULL},                \
 	{"lower", 0, OPT_LIST, AT(box.lower), "DIR",                                               \
 	 "with --overlay: a directory beneath the rootfs, may be given again", NULL},              \
+	{"selinux", 0, OPT_STRING, AT(box.selinux), "auto|off|LABEL",                              \
+	 "the SELinux label, if the configuration has none [run: auto, create: off]", NULL},       \
 	CONSOLE
 /* clang-format on */
 

@@ -114,7 +114,7 @@ static void plan_agent(struct box *b)
 {
 	const struct spec_seccomp *s = b->spec->linux_->seccomp;
 
-	b->agent.page = b->agent.helper = b->apparmor.dir = -1;
+	b->agent.page = b->agent.helper = b->apparmor.dir = b->label.dir = -1;
 	if (!s || !spec_seccomp_notifies(s))
 		return;
 	b->agent.path = s->listenerPath;
@@ -178,7 +178,8 @@ int box_prepare(struct box *b, const char *root, struct err *err)
 	if (spec_check_supported(b->spec, err) < 0 || check_apparmor(b, err) < 0 ||
 	    plan_cgroup(b, err) < 0 ||
 	    mountset_plan(&b->mounts, b->spec, &b->ns, b->arena, err) < 0 ||
-	    box_plan_overlay(b, err) < 0 || sysctl_check(&b->spec->linux_->sysctl, &b->ns, err) < 0)
+	    box_plan_overlay(b, err) < 0 || box_plan_label(b, err) < 0 ||
+	    sysctl_check(&b->spec->linux_->sysctl, &b->ns, err) < 0)
 		return -1;
 	if (b->mounts.dropped_gid)
 		log_debug("left out gid= of a devpts: the group does not exist in the container");
@@ -212,11 +213,15 @@ int box_prepare_exec(struct box *b, int dir, const struct exec_options *o, char 
 		return -1;
 	if (!s->process)
 		return err_set(err, 0, "container \"%s\" has no process to go by", b->id);
+	/* What was chosen is not in the configuration. */
+	if (!s->process->selinuxLabel)
+		s->process->selinuxLabel = b->record->selinuxLabel;
 	if (exec_process(o, command, s->process, b->arena, &p, err) < 0)
 		return -1;
 	s->process = p;
 	plan_agent(b);
-	if (check_terminal(b, err) < 0 || check_apparmor(b, err) < 0)
+	if (check_terminal(b, err) < 0 || check_apparmor(b, err) < 0 ||
+	    box_plan_label(b, err) < 0)
 		return -1;
 	return prepare_env(b, p, err);
 }

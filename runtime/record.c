@@ -39,6 +39,8 @@ static const struct field record_fields[] = {
 	{F(record, noPivot, K_BOOL)},
 	{F(record, listenerPath, K_STR)},
 	{F(record, listenerMetadata, K_STR)},
+	{F(record, selinuxLabel, K_STR)},
+	{F(record, mountLabel, K_STR)},
 	{F(record, annotations, K_MAP)},
 	{F(record, hooks, K_PTR), .object = &object_hook_sets},
 };
@@ -103,6 +105,8 @@ int record_of(const struct box *b, struct record *ret, struct err *err)
 		.noPivot = b->opt.no_pivot,
 		.listenerPath = (char *)b->agent.path,
 		.listenerMetadata = (char *)b->agent.metadata,
+		.selinuxLabel = (char *)b->label.process,
+		.mountLabel = (char *)b->label.mount,
 		.annotations = b->spec->annotations,
 		.hooks = b->spec->hooks,
 	};
@@ -341,6 +345,14 @@ void record_state(struct json *j, const struct record *r, enum status status, co
 	}
 	if (r->cgroup)
 		group_write_json(j, r->cgroup);
+	if (r->selinuxLabel) {
+		json_key(j, "selinuxLabel");
+		json_str(j, r->selinuxLabel);
+	}
+	if (r->mountLabel) {
+		json_key(j, "mountLabel");
+		json_str(j, r->mountLabel);
+	}
 	if (owner) {
 		json_key(j, "owner");
 		json_str(j, owner);

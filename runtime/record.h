@@ -22,6 +22,7 @@ struct record {
 	bool hasProcess;      /* the configuration had /process: it can be started */
 	bool noPivot;         /* its mount namespace still has the host's root */
 	char *listenerPath, *listenerMetadata; /* of an agent whom `start` has to tell */
+	char *selinuxLabel, *mountLabel;       /* NULL: none */
 	struct pairs annotations;
 	struct spec_hook_sets *hooks; /* poststart and poststop */
 	const struct cgroup *cgroup;  /* not in the file: what `state` adds; or NULL */

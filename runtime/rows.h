@@ -61,6 +61,16 @@ int row_resctrl_apply(struct box *b, struct err *err);
 void row_resctrl_undo(struct box *b);
 bool row_has_apparmor(const struct box *b);
 int row_apparmor_apply(struct box *b, struct err *err);
+bool row_has_label(const struct box *b);
+int row_label_apply(struct box *b, struct err *err);
+bool row_is_labelled(const struct box *b);
+int row_selinux_apply(struct box *b, struct err *err);
+/* The kernel did not take the label: always -1.  And what it may be that it did not execute. */
+int label_failed(const struct box *b, int num, struct err *err);
+void label_hint(const struct box *b, struct err *err);
+bool row_has_rlimits(const struct box *b);
+int row_raise_limits_apply(struct box *b, struct err *err);
+int row_rlimits_apply(struct box *b, struct err *err);
 bool row_has_memory_policy(const struct box *b);
 int row_memory_policy_apply(struct box *b, struct err *err);
 bool row_has_personality(const struct box *b);

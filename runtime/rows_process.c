@@ -129,6 +129,21 @@ int row_apparmor_apply(struct box *b, struct err *err)
 	return has_stub(b) ? 0 : apparmor_set(b->apparmor.dir, profile, b->apparmor.request, err);
 }
 
+bool row_has_rlimits(const struct box *b)
+{
+	return b->spec->process && b->spec->process->rlimits.n;
+}
+
+int row_raise_limits_apply(struct box *b, struct err *err)
+{
+	return cred_raise_limits(&b->spec->process->rlimits, err);
+}
+
+int row_rlimits_apply(struct box *b, struct err *err)
+{
+	return cred_rlimits(&b->spec->process->rlimits, err);
+}
+
 bool row_has_memory_policy(const struct box *b)
 {
 	return b->spec->linux_->memoryPolicy;
@@ -171,8 +186,11 @@ int row_exec_apply(struct box *b, struct err *err)
 {
 	const struct strs *args = &b->spec->process->args;
 
-	if (b->stub < 0)
-		return payload_exec(b->payload, args, b->env, err);
+	if (b->stub < 0) {
+		payload_exec(b->payload, args, b->env, err);
+		label_hint(b, err);
+		return -1;
+	}
 	/*
 	 * Trust boundary: who may read the stub's file may trace the stub, until it has
 	 * said that it is not dumpable; and what is traced there gets no filter and no
@@ -183,8 +201,8 @@ int row_exec_apply(struct box *b, struct err *err)
 	stub_exec(&(const struct stub_task){.stub = b->stub,
 					    .chan = b->chan,
 					    .page = b->agent.page,
-					    .attr = b->apparmor.dir,
-					    .request = b->apparmor.request,
+					    .apparmor = {b->apparmor.dir, b->apparmor.request},
+					    .selinux = {b->label.dir, b->label.process},
 					    .path = b->payload,
 					    .argv = args->v,
 					    .env = b->env});

@@ -274,21 +274,6 @@ static int stub_apply(struct box *b, struct err *err)
 	return b->stub < 0 ? -1 : 0;
 }
 
-static bool has_rlimits(const struct box *b)
-{
-	return b->spec->process && b->spec->process->rlimits.n;
-}
-
-static int raise_limits_apply(struct box *b, struct err *err)
-{
-	return cred_raise_limits(&b->spec->process->rlimits, err);
-}
-
-static int rlimits_apply(struct box *b, struct err *err)
-{
-	return cred_rlimits(&b->spec->process->rlimits, err);
-}
-
 static int user_apply(struct box *b, struct err *err)
 {
 	return cred_user(&b->spec->process->user, &b->ns, b->procfd, err);
@@ -397,6 +382,11 @@ static const struct step steps[] = {
 	 row_overlay_claim_undo, 0},
 	/* The mount of its directory is one of the configuration's by now. */
 	{"notify", HOST, NULL, row_notifies, row_notify_apply, row_notify_undo, 0},
+	/*
+	 * Before the clone, while the host's selinuxfs can be asked: a wrong label is seen
+	 * with nothing made.  After the state directory, which reserves it.
+	 */
+	{"label", HOST, "/process/selinuxLabel", row_has_label, row_label_apply, NULL, STEP_ENTERS},
 	/* Before the clone, which joins them; a wrong handle is seen with nothing made. */
 	{"join", HOST, "/linux/namespaces", NULL, row_join_apply, row_ns_undo, 0},
 	/*
@@ -494,6 +484,9 @@ static const struct step steps[] = {
 	/* After hooks that it does not concern. */
 	{"apparmor", BOX, "/process/apparmorProfile", row_has_apparmor, row_apparmor_apply, NULL,
 	 STEP_ENTERS},
+	/* Likewise; and before the keyring, which gets the label. */
+	{"selinux", BOX, "/process/selinuxLabel", row_is_labelled, row_selinux_apply, NULL,
+	 STEP_ENTERS},
 	/* Everything of the host's that is needed has been opened or cloned. */
 	{"pivot", BOX, "/root/path", NULL, pivot_apply, NULL, 0},
 	/* After all mounts: a later one could uncover what is masked. */
@@ -515,7 +508,7 @@ static const struct step steps[] = {
 	/* Before FSIZE and NOFILE could hit it. */
 	{"stub", BOX, NULL, wants_stub, stub_apply, NULL, STEP_ENTERS},
 	/* Raising a hard limit needs a privilege that goes; all else about them comes last. */
-	{"raise-limits", BOX, "/process/rlimits", has_rlimits, raise_limits_apply, NULL,
+	{"raise-limits", BOX, "/process/rlimits", row_has_rlimits, row_raise_limits_apply, NULL,
 	 STEP_ENTERS},
 	{"user", BOX, "/process/user", has_process, user_apply, NULL, STEP_ENTERS},
 	{"umask", BOX, "/process/user/umask", has_process, umask_apply, NULL, STEP_ENTERS},
@@ -551,7 +544,7 @@ static const struct step steps[] = {
 	{"start-container", BOX, "/hooks/startContainer", row_has_start_container,
 	 row_start_container_apply, NULL, 0},
 	/* Not earlier: NOFILE, NPROC and FSIZE would hit rows above. */
-	{"rlimits", BOX, "/process/rlimits", has_rlimits, rlimits_apply, NULL, STEP_ENTERS},
+	{"rlimits", BOX, "/process/rlimits", row_has_rlimits, row_rlimits_apply, NULL, STEP_ENTERS},
 	/* Not earlier: SIGPIPE and SIGXFSZ are ignored by the rows above. */
 	{"signals", BOX, NULL, NULL, signals_apply, NULL, STEP_ENTERS},
 	/* Nothing may open a descriptor after it. */

@@ -242,6 +242,8 @@ static const struct field linux_fields[] = {
 	 .doc = "Paths that are made unreadable."},
 	{F(spec_linux, readonlyPaths, K_STRS), .nonempty = true, .absolute = true,
 	 BY("readonly-paths"), .doc = "Paths that are made read-only."},
-	{F(spec_linux, mountLabel, K_STR), .doc = "SELinux label of the mounts."},
+	{F(spec_linux, mountLabel, K_STR), .longest = 1023, BY("label"),
+	 .doc = "SELinux label of what is in new file systems: tmpfs, devpts, overlay and others, "
+		"but not proc, sysfs, mqueue and cgroup."},
 };
 const struct object object_linux = OBJECT(spec_linux, linux_fields, check_linux);

@@ -429,7 +429,8 @@ def rows_that_fail(mode):
 
 
 #: Not with the configuration of want_all_rows().
-NOT_WANTED = {"console", "pidfd", "terminal", "early-filter", "outlive", "apparmor", "resctrl", "scope"}
+NOT_WANTED = {"console", "pidfd", "terminal", "early-filter", "outlive", "apparmor", "resctrl",
+              "scope", "label", "selinux"}
 
 
 def exec_rows():

@@ -21,6 +21,7 @@ from test_apparmor import profile_is_asked_for
 from test_confinement import GUARDS
 from test_netdev import moves_a_device
 from test_resctrl import resctrl_is_entered
+from test_selinux import label_is_asked_for
 from test_terminal import terminal_works
 
 #: Rows of the host that can be left out like those of the box.
@@ -155,6 +156,7 @@ SPECIAL = {"layers": writes_to_the_overlay, "overlay": writes_to_the_overlay,
            "propagation": keeps_its_mounts, "fds": preserves_fds, "outlive": outlives,
            "wait-start": waits, "ready": is_ready, "create-container": runs_box_hook,
            "start-container": runs_start_hook, "apparmor": profile_is_asked_for,
+           "selinux": label_is_asked_for,
            "resctrl": resctrl_is_entered, "net-devices": moves_a_device,
            "terminal": has_terminal}
 

@@ -143,7 +143,8 @@ def helped_options(*command):
 
 
 #: Values that are words to choose from.
-WITH_VALUE = {"tmpfs[:SIZE]|DIR", "text|json", "table|json", "auto|true|false", "auto|cgroupfs|systemd|disabled"}
+WITH_VALUE = {"tmpfs[:SIZE]|DIR", "auto|off|LABEL", "text|json", "table|json", "auto|true|false",
+              "auto|cgroupfs|systemd|disabled"}
 
 
 def helped_commands():

@@ -101,35 +101,38 @@ static int let_through(int fd)
 	return fd < 0 ? 0 : fcntl(fd, F_SETFD, 0);
 }
 
-/* "chan,page,attr": what there is not is left out, with the commas behind the last. */
+/* "chan,page,apparmor,selinux": what there is not is left out. */
 static void write_numbers(char *text, size_t size, const struct stub_task *t)
 {
+	const int more[] = {t->page, t->apparmor.dir, t->selinux.dir};
 	int n = snprintf(text, size, "%d", t->chan);
 
-	if (t->page >= 0)
-		n += snprintf(text + n, size - (size_t)n, ",%d", t->page);
-	if (t->attr >= 0)
-		snprintf(text + n, size - (size_t)n, t->page >= 0 ? ",%d" : ",,%d", t->attr);
+	for (size_t i = 0; i < sizeof(more) / sizeof(more[0]); i++)
+		n += more[i] < 0 ? snprintf(text + n, size - (size_t)n, ",")
+				 : snprintf(text + n, size - (size_t)n, ",%d", more[i]);
 }
 
 int stub_exec(const struct stub_task *t)
 {
 	size_t n = 0, first = 0;
-	char numbers[40];
+	char numbers[64];
 	char **args;
 
 	while (t->argv[n])
 		n++;
-	args = malloc((n + 4) * sizeof(*args));
+	args = malloc((n + 5) * sizeof(*args));
 	if (!args)
 		return -1;
 	write_numbers(numbers, sizeof(numbers), t);
 	args[first++] = (char *)t->path;
 	args[first++] = numbers;
-	if (t->attr >= 0)
-		args[first++] = (char *)t->request;
+	if (t->apparmor.dir >= 0)
+		args[first++] = (char *)t->apparmor.request;
+	if (t->selinux.dir >= 0)
+		args[first++] = (char *)t->selinux.request;
 	memcpy(args + first, t->argv, (n + 1) * sizeof(*args));
-	if (!let_through(t->chan) && !let_through(t->page) && !let_through(t->attr))
+	if (!let_through(t->chan) && !let_through(t->page) && !let_through(t->apparmor.dir) &&
+	    !let_through(t->selinux.dir))
 		execveat(t->stub, "", args, t->env, AT_EMPTY_PATH);
 	free(args);
 	return -1;

@@ -9,8 +9,8 @@
  * It is this program, of which there is nothing to be had.
  *
  * No C library: its start-up would cost more than all that is done here.
- * Called with argv = { path, "channel[,[page][,attr]]", what is written there if it
- * is given, the payload's argv ... }; see struct stub_task.
+ * Called with argv = { path, "channel[,[page][,[apparmor][,selinux]]]", what is written
+ * there for each that is given, the payload's argv ... }; see struct stub_task.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -151,7 +151,7 @@ static void install(int chan, struct handover *page)
 }
 
 /* For the next program that we execute: see ns/apparmor.c; and ns/procfs.h, why so. */
-static void confine(int chan, int dir, const char *request)
+static void confine(int chan, char who, int dir, const char *request)
 {
 	const struct open_how how = {.flags = O_WRONLY | O_CLOEXEC,
 				     .resolve = RESOLVE_BENEATH | RESOLVE_NO_XDEV |
@@ -163,7 +163,7 @@ static void confine(int chan, int dir, const char *request)
 		len++;
 	n = fd < 0 ? fd : call(SYS_write, fd, (long)request, len);
 	if (n != len)
-		fail(chan, STUB_APPARMOR, n < 0 ? n : -EIO);
+		fail(chan, who, n < 0 ? n : -EIO);
 	call(SYS_close, fd, 0, 0);
 	call(SYS_close, dir, 0, 0);
 }
@@ -176,8 +176,8 @@ _Noreturn void stub_main(long *stack)
 	char **argv = (char **)(stack + 1), **envp = argv + argc + 1;
 	struct handover *page = 0;
 	const char *numbers;
-	char **payload;
-	int chan, fd, attr;
+	int chan, fd, apparmor, selinux;
+	char **next = argv + 2;
 
 	/* By our file's mode we are not (see row_exec_apply()), unless fs.suid_dumpable is 1. */
 	call(SYS_prctl, PR_SET_DUMPABLE, 0, 0);
@@ -187,15 +187,17 @@ _Noreturn void stub_main(long *stack)
 	numbers = argv[1];
 	chan = number(&numbers);
 	fd = number(&numbers);
-	attr = number(&numbers);
-	payload = argv + (attr < 0 ? 2 : 3);
+	apparmor = number(&numbers);
+	selinux = number(&numbers);
 
 	call(SYS_fcntl, chan, F_SETFD, FD_CLOEXEC);
 	if (fd >= 0)
 		page = map_page(chan, fd);
-	if (attr >= 0)
-		confine(chan, attr, argv[2]);
+	if (apparmor >= 0)
+		confine(chan, STUB_APPARMOR, apparmor, *next++);
+	if (selinux >= 0)
+		confine(chan, STUB_SELINUX, selinux, *next++);
 	if (stub_params.len)
 		install(chan, page);
-	fail(chan, STUB_EXEC, call(SYS_execve, (long)argv[0], (long)payload, (long)envp));
+	fail(chan, STUB_EXEC, call(SYS_execve, (long)argv[0], (long)next, (long)envp));
 }

@@ -18,7 +18,7 @@ struct stub_params {
 };
 
 /* What it says on the channel when it fails; num is an errno (all are < 256). */
-enum { STUB_EXEC = 'X', STUB_FILTER = 'F', STUB_APPARMOR = 'A' };
+enum { STUB_EXEC = 'X', STUB_FILTER = 'F', STUB_APPARMOR = 'A', STUB_SELINUX = 'S' };
 
 struct stub_message {
 	char what;
@@ -31,13 +31,18 @@ struct stub_message {
  */
 int stub_make(const struct sock_filter *insns, size_t len, unsigned int flags, struct err *err);
 
+/* A directory of /proc/self/attr; its file "exec" says how the next program is confined. */
+struct stub_attr {
+	int dir; /* or -1 */
+	const char *request;
+};
+
 /* What it is to do. */
 struct stub_task {
 	int stub; /* the memory file */
 	int chan; /* where failures are told */
 	int page; /* in which the listener of a filter that has one is handed over, or -1 */
-	int attr; /* where AppArmor's file is to which `request` is written, or -1 */
-	const char *request;
+	struct stub_attr apparmor, selinux;
 	const char *path; /* the payload */
 	char *const *argv, *const *env;
 };

@@ -72,7 +72,7 @@ run_selection() {
     [ "$who" != root ] || other=rootless
     run_as "$who" tests/run -j 1 -x "[$other, " -x 'no systemd' tests/test_limits.py
     [ "${SHORT:-}" != 1 ] || return 0
-    run_as "$who" tests/run "$@" tests/test_cgroup.py
+    run_as "$who" tests/run "$@" tests/test_cgroup.py tests/test_selinux.py
     run_as "$who" tests/run "$@" tests/test_lifecycle.py tests/test_confinement.py
     for word in clone cgroup scope label mounts record; do
         set -- -k "run at $word" -k "create at $word" "$@"

@@ -1,0 +1,509 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Labels of SELinux: where it is on (make check-vm), and against files (BRYO_SELINUX)."""
+
+import contextlib
+import json
+import os
+import re
+import subprocess
+
+from lib import users
+from lib.bundle import bind, drop_mount, write
+from lib.case import Case, need_bryo, need_busybox
+from lib.check import Skip, check, contains, equal, test
+from lib.view import seccomp
+
+MODES = users.MODES
+FS = "/sys/fs/selinux/"
+XATTR = "security.selinux"
+PROCESS = "system_u:system_r:container_t:s0"
+FILE = "system_u:object_r:container_file_t:s0"
+CONTEXTS = 'process = "%s"\nfile = "%s"\nro_file = "x"\n' % (PROCESS, FILE)
+PAIR = re.compile(r"^(.*:s0):c(\d+),c(\d+)$")
+
+
+def enabled():
+    return os.path.exists(FS + "enforce")
+
+
+def need_enforcing():
+    need_bryo()
+    need_busybox()
+    if not enabled():
+        raise Skip("this host has no SELinux")
+    with open(FS + "enforce") as file:
+        if file.read() != "1":
+            raise Skip("SELinux is not enforcing")
+
+
+def need_none():
+    need_bryo()
+    if enabled():
+        raise Skip("this host has SELinux")
+
+
+# -- against files --
+
+def fake(case, **files):
+    """What stands for SELinux: /sys/fs/selinux, /etc/selinux and /proc/self/attr."""
+    top = case.make_dir("selinux", 0o755)
+    for name, text in dict({
+            "fs/enforce": "1", "fs/mls": "1", "fs/context": "", "attr/exec": "",
+            "attr/keycreate": "", "config": "SELINUX=enforcing\nSELINUXTYPE=some\n",
+            "some/contexts/lxc_contexts": CONTEXTS}, **files).items():
+        path = os.path.join(top, name)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        if text is None:
+            os.mkdir(path)
+        else:
+            write(path, text, 0o666)
+    case.labelled = True
+    return top
+
+
+def without_labelled_mounts(case):
+    """The kernel here takes no context=."""
+    for place in ("/dev/shm", "/dev/pts", "/dev/mqueue", "/dev", "/sys"):
+        drop_mount(case.config, place)
+    case.linux["maskedPaths"] = []
+
+
+def read(top, name="attr/exec"):
+    with open(os.path.join(top, name)) as file:
+        return file.read()
+
+
+def label_is_asked_for(mode, env=None):
+    """Guards the row: the kernel is told of the label."""
+    with Case(mode, faults=True) as case:
+        top = fake(case)
+        case.process["selinuxLabel"] = PROCESS
+        case.run_ok(["/probe", "exit", "0"], env=dict(env or {}, BRYO_SELINUX=top))
+        equal(read(top), PROCESS, "what is written")
+        equal(read(top, "attr/keycreate"), PROCESS, "label of keys")
+
+
+@test(*MODES)
+def who_asks(mode):
+    """With and without the stub, with a filter and AppArmor beside it."""
+    need_none()
+    for no_new_privs in (True, False):
+        for rules in (None, seccomp()):
+            for profile in ("", "some-profile"):
+                with Case(mode, faults=True) as case:
+                    top = fake(case)
+                    other = case.make_dir("apparmor", 0o755)
+                    write(os.path.join(other, "exec"), "", 0o666)
+                    case.process.update(noNewPrivileges=no_new_privs, apparmorProfile=profile,
+                                        selinuxLabel=PROCESS + ":c1,c2")
+                    if rules:
+                        case.linux["seccomp"] = rules
+                    report = case.report(("/probe", "probe", "one"), env={
+                        "BRYO_SELINUX": top, "BRYO_APPARMOR": other})
+                    equal(report["args"], ["/probe", "probe", "one"], "arguments")
+                    equal(sorted(map(int, report["fds"])), [0, 1, 2], "descriptors")
+                    equal(read(top), PROCESS + ":c1,c2", "label")
+                    equal(read(other, "exec"), profile and "exec " + profile, "profile")
+
+
+@test(*MODES)
+def label_of_a_created_container(mode):
+    """The stub asks at the start; `exec` has the label, too, unless it is told another."""
+    need_none()
+    with Case(mode, faults=True) as case:
+        top = fake(case)
+        env = {"BRYO_SELINUX": top}
+        case.config["mounts"].append(bind(top, top))
+        case.process["selinuxLabel"] = PROCESS + ":c1,c2"
+        case.create(["/probe", "sleep", "100"], env=env)
+        equal(read(top), "", "what is written by create")
+        case.ok("start", case.id())
+        equal(read(top), PROCESS + ":c1,c2", "what is written by start")
+        equal(case.state()["selinuxLabel"], PROCESS + ":c1,c2", "label in the state")
+        for words, want in (((), PROCESS + ":c1,c2"), (("--process-label", "a:b:c"), "a:b:c")):
+            write(os.path.join(top, "attr/exec"), "", 0o666)
+            case.ok("exec", *words, case.id(), "/probe", "exit", "0", env=env)
+            equal(read(top), want, "what exec writes")
+        case.delete()
+
+
+@test(*MODES)
+def label_that_the_policy_does_not_know(mode):
+    """Before anything is made: one line with the pointer."""
+    need_none()
+    with Case(mode, faults=True) as case:
+        top = fake(case, **{"fs/context": None})
+        for section, key in ((case.process, "selinuxLabel"), (case.linux, "mountLabel")):
+            section[key] = "u:r:nothing"
+            pointer = ("/process/" if section is case.process else "/linux/") + key
+            result = case.run_fails(["/probe", "echo", "hello"], env={"BRYO_SELINUX": top})
+            equal((result.out, len(result.err.splitlines())), ("", 1), "output, lines of errors")
+            contains(result.last_error(), "label: %s: SELinux: \"u:r:nothing\" is no label" % pointer,
+                     "error")
+            del section[key]
+        case.save()
+        line = case.fails("run", "--selinux", "u:r:other", "-b", case.bundle.path, case.id(),
+                          env={"BRYO_SELINUX": top}).last_error()
+        contains(line, "\"u:r:other\" is no label of the running policy", "error")
+
+
+@test(*MODES)
+def label_that_cannot_be_asked_for(mode):
+    need_none()
+    for no_new_privs in (True, False):
+        with Case(mode, faults=True) as case:
+            top = fake(case)
+            os.unlink(os.path.join(top, "attr/exec"))
+            case.process.update(noNewPrivileges=no_new_privs, selinuxLabel=PROCESS)
+            if not no_new_privs:
+                case.linux["seccomp"] = seccomp()
+            result = case.run_fails(["/probe", "echo", "hello"], env={"BRYO_SELINUX": top})
+            equal((result.out, len(result.err.splitlines())), ("", 1), "output, lines of errors")
+            contains(result.last_error(), "/process/selinuxLabel: SELinux: ask for the label",
+                     "error")
+
+
+@test(*MODES)
+def host_without_selinux(mode):
+    """Labels are refused; nobody who asks for none, or for auto, is told anything."""
+    need_none()
+    with Case(mode) as case:
+        case.save(["/probe", "echo", "hello"])
+        for words in ((), ("--selinux", "auto"), ("--selinux=off",)):
+            result = case.ok("run", *words, "-b", case.bundle.path, case.id())
+            equal((result.out, result.err), ("hello\n", ""), "output")
+        line = case.fails("run", "--selinux", PROCESS, "-b", case.bundle.path, case.id())
+        contains(line.last_error(), "--selinux: SELinux is not enabled on this host", "error")
+        for section, key, where in ((case.process, "selinuxLabel", "/process/selinuxLabel"),
+                                    (case.linux, "mountLabel", "/linux/mountLabel")):
+            section[key] = PROCESS
+            result = case.run_fails(["/probe", "exit", "0"])
+            equal(len(result.err.splitlines()), 1, "lines of %r" % result.err)
+            contains(result.last_error(), where + ": SELinux is not enabled on this host", "error")
+            del section[key]
+        case.config["annotations"] = {"org.bryo.selinux": "auto"}
+        equal(case.run_ok(["/probe", "echo", "hello"]).err, "", "words about the annotation")
+
+
+@test(*MODES)
+def what_is_asked_for(mode):
+    """The option, the annotation, the configuration; run and create."""
+    need_none()
+    with Case(mode, faults=True) as case:
+        without_labelled_mounts(case)
+        top = fake(case)
+        env = {"BRYO_SELINUX": top}
+        case.create(["/probe", "exit", "0"], env=env)
+        check("selinuxLabel" not in case.state(), "create chooses a label by itself")
+        case.delete()
+        case.create(["/probe", "exit", "0"], words=["--selinux", "auto"], env=env)
+        check(PAIR.match(case.state()["selinuxLabel"]), "no pair: %s", case.state())
+        case.delete()
+        case.config["annotations"] = {"org.bryo.selinux": "auto"}
+        case.create(["/probe", "exit", "0"], env=env)
+        check(PAIR.match(case.state()["selinuxLabel"]), "no pair: %s", case.state())
+        case.delete()
+        case.ok("run", "--selinux=off", "-b", case.bundle.path, case.id(), env=env)
+        equal(read(top), "", "what is written with --selinux off")
+        case.ok("run", "--selinux", "a:b:c:s0:c5,c7", "-b", case.bundle.path, case.id(), env=env)
+        equal(read(top), "a:b:c:s0:c5,c7", "what is written with --selinux LABEL")
+        # An image may have set it.
+        for value in ("off", "unconfined_u:unconfined_r:unconfined_t:s0", ""):
+            case.config["annotations"] = {"org.bryo.selinux": value}
+            contains(case.run_fails(None, env=env).last_error(),
+                     "/annotations/org.bryo.selinux: \"%s\" is not auto" % value, "error")
+        del case.config["annotations"]
+        case.process["selinuxLabel"] = PROCESS
+        case.save()
+        for words in (("--selinux=off",), ("--selinux", "a:b:c")):
+            line = case.fails("run", *words, "-b", case.bundle.path, case.id(), env=env)
+            contains(line.last_error(), "the configuration has a label: /process/selinuxLabel",
+                     "error")
+
+
+@test(*MODES)
+def pairs_are_reserved(mode):
+    """All different, of processes and files the same; `delete` frees them."""
+    need_none()
+    with Case(mode, faults=True) as case:
+        without_labelled_mounts(case)
+        env = {"BRYO_SELINUX": fake(case)}
+        seen = set()
+        for suffix in "abcd":
+            case.create(["/probe", "exit", "0"], suffix, words=["--selinux", "auto"], env=env)
+            state = case.state(suffix)
+            stem, low, high = PAIR.match(state["selinuxLabel"]).groups()
+            equal(stem, PROCESS, "label")
+            check(int(low) < int(high) < 1024, "pair: %s", state["selinuxLabel"])
+            equal(state["mountLabel"], "%s:c%s,c%s" % (FILE, low, high), "label of files")
+            equal(read(case.root, case.id(suffix) + "/label"), state["selinuxLabel"], "reservation")
+            contains(case.ok("list").out, state["selinuxLabel"], "list")
+            listed = [c for c in json.loads(case.ok("list", "-f", "json").out)
+                      if c["id"] == case.id(suffix)]
+            equal(listed[0]["selinuxLabel"], state["selinuxLabel"], "list as JSON")
+            seen.add((low, high))
+        equal(len(seen), 4, "different pairs")
+        for suffix in "abcd":
+            case.delete(suffix)
+
+
+@test(*MODES)
+def bryo_is_killed(mode):
+    """The reservation goes with what is left behind."""
+    need_none()
+    for row in ("join", "clone", "record"):
+        with Case(mode, faults=True) as case:
+            without_labelled_mounts(case)
+            env = {"BRYO_SELINUX": fake(case), "BRYO_KILL": row}
+            case.save(["/probe", "exit", "0"])
+            case.call("create", "--selinux", "auto", "-b", case.bundle.path, case.id(), env=env)
+            check(PAIR.match(read(case.root, case.id() + "/label")), "no reservation at " + row)
+            case.delete()
+
+
+@test(*MODES)
+def policies_with_less(mode):
+    """No categories, or no types for containers: a warning."""
+    need_none()
+    with Case(mode, faults=True) as case:
+        without_labelled_mounts(case)
+        top = fake(case, **{"fs/mls": "0"})
+        result = case.run_ok(["/probe", "exit", "0"], env={"BRYO_SELINUX": top})
+        equal(read(top), PROCESS, "label")
+        contains(result.err, "the policy has no categories", "warning")
+        write(os.path.join(top, "attr/exec"), "", 0o666)
+        os.unlink(os.path.join(top, "some/contexts/lxc_contexts"))
+        result = case.run_ok(["/probe", "exit", "0"], env={"BRYO_SELINUX": top})
+        equal((read(top), len(result.err.splitlines())), ("", 1), "label, lines of warnings")
+        contains(result.err, "no SELinux label: SELinux: the policy has no types", "warning")
+
+
+@test("root", "userns")
+def lost_output_is_announced(mode):
+    """A file at a level that the container does not reach: one line."""
+    need_none()
+    with Case(mode, faults=True) as case:
+        env = {"BRYO_SELINUX": fake(case)}
+        case.process["selinuxLabel"] = PROCESS + ":c1,c2"
+        case.save(["/probe", "exit", "0"])
+        for level, wanted in (("s0-s0:c0.c1023", True), ("s0:c1,c3", True), ("s0:c1,c2", False),
+                              ("s0", False)):
+            path = os.path.join(case.dir, "out")
+            with open(path, "w") as out:
+                os.setxattr(path, XATTR, ("u:r:t:%s" % level).encode() + b"\0")
+                result = case.ok("run", "-b", case.bundle.path, case.id(), env=env, stdout=out)
+            lines = result.err.splitlines()
+            equal(len(lines), int(wanted), "lines of %r" % result.err)
+            if wanted:
+                contains(lines[0], "may not use its standard output, at u:r:t:%s" % level, "warning")
+
+
+# -- where it is on --
+
+def put_label(path, label):
+    os.setxattr(path, XATTR, label.encode() + b"\0", follow_symlinks=False)
+
+
+def get_label(path):
+    return os.getxattr(path, XATTR).rstrip(b"\0").decode()
+
+
+def label_tree(path, label):
+    for top, _, files in os.walk(path):
+        for name in [top] + [os.path.join(top, f) for f in files]:
+            put_label(name, label)
+
+
+@contextlib.contextmanager
+def labelled(mode):
+    """A case whose rootfs a container may use."""
+    with Case(mode) as case:
+        label_tree(case.bundle.rootfs, FILE)
+        case.labelled = True
+        yield case
+
+
+@contextlib.contextmanager
+def permissive():
+    with open(FS + "enforce", "w") as file:
+        file.write("0")
+    try:
+        yield
+    finally:
+        with open(FS + "enforce", "w") as file:
+            file.write("1")
+
+
+def shell(case, script, *words, suffix="c", **kwargs):
+    case.save(["/bin/sh", "-c", script])
+    return case.call("run", *words, "-b", case.bundle.path, case.id(suffix), **kwargs)
+
+
+@test(*MODES)
+def enforced_on_the_hosts_root(mode):
+    """What the modes of the files allow, the label alone denies."""
+    need_enforcing()
+    with labelled(mode) as case:
+        secret = case.make_dir("secret", 0o777, (case.who.host_uid(0), case.who.host_gid(0)))
+        put_label(secret, "system_u:object_r:user_home_t:s0")
+        case.config["mounts"].append(dict(bind("/", "/host"), options=["rbind"]))
+        script = "busybox mkdir /host%s/new; ls /host%s && echo listed" % (secret, secret)
+
+        def made(*words):
+            result = shell(case, script, *words)
+            done = os.path.exists(secret + "/new"), "listed" in result.out
+            if done[0]:
+                os.rmdir(secret + "/new")
+            return done
+        equal(made(), (False, False), "made and listed, with a label")
+        equal(made("--selinux=off"), (True, True), "made and listed, without a label")
+        if os.geteuid() == 0:
+            with permissive():
+                equal(made(), (True, True), "made and listed, with a label and permissive")
+
+
+@test(*MODES)
+def containers_are_kept_apart(mode):
+    """A world-writable directory, labelled for one of two containers."""
+    need_enforcing()
+    with labelled(mode) as case:
+        shared = case.make_dir("shared", 0o777)
+        case.config["mounts"].append(bind(shared, "/shared"))
+        case.create(["/bin/sleep", "100"], "a", words=["--selinux", "auto"], stdout=subprocess.DEVNULL)
+        case.ok("start", case.id("a"))
+        state = case.state("a")
+        put_label(shared, state["mountLabel"])
+        case.ok("exec", case.id("a"), "/bin/sh", "-c", "echo a >/shared/of-a && cat /shared/of-a")
+        equal(get_label(shared + "/of-a"), state["mountLabel"], "label of a file of its own")
+        result = shell(case, "cat /shared/of-a && echo READ; echo b >/shared/of-b", suffix="b")
+        check("READ" not in result.out and not os.path.exists(shared + "/of-b"),
+              "the other one got in: %s", result)
+        contains(result.err, "Permission denied", "the other one's errors")
+        result = shell(case, "cat /shared/of-a", "--selinux=off", suffix="d")
+        equal(result.out, "a\n", "without a label")
+        case.delete("a")
+
+
+@test(*MODES)
+def label_from_the_first_instruction(mode):
+    """All ways to the payload; what it was before is the caller's."""
+    need_enforcing()
+    with open("/proc/self/attr/current") as file:
+        own = file.read().rstrip("\0\n")
+    for no_new_privs in (True, False):
+        for rules in (None, seccomp()):
+            with labelled(mode) as case:
+                case.process["noNewPrivileges"] = no_new_privs
+                if rules:
+                    case.linux["seccomp"] = rules
+                case.save(["/bin/cat", "/proc/self/attr/current", "/proc/self/attr/prev"])
+                out = case.ok("run", "-b", case.bundle.path, case.id()).out
+                now, before = out.replace("\0", "\n").split()[:2]
+                check(PAIR.match(now) and now.startswith(PROCESS + ":"), "label: %s", now)
+                equal(before, own, "label before")
+
+
+@test(*MODES)
+def mounts_are_labelled(mode):
+    """tmpfs, devpts and an overlay can be used; the label is the container's."""
+    need_enforcing()
+    with labelled(mode) as case:
+        result = shell(case, "echo 1 >/dev/shm/x && cat /dev/shm/x; ls /dev/pts; echo >/dev/null && echo 2;"
+                       "ls /proc/acpi; echo 3")
+        equal((result.out.split(), result.err), (["ptmx", "1", "2", "3"], "")
+              if result.out.startswith("ptmx") else (["1", "ptmx", "2", "3"], ""), "output")
+        case.create(["/bin/sleep", "100"], words=["--selinux", "auto"], stdout=subprocess.DEVNULL)
+        state = case.state()
+        if os.geteuid() == 0:
+            for path in ("/dev/shm", "/dev/pts", "/dev"):
+                equal(get_label("/proc/%d/root%s" % (state["pid"], path)), state["mountLabel"], path)
+            check(get_label("/proc/%d/root/proc" % state["pid"]) != state["mountLabel"], "/proc")
+        case.delete()
+    with Case(mode) as case:
+        case.labelled = True
+        # Whose files have labels that no container may use.
+        result = shell(case, "echo 1 >/new && cat /new /masked-file", "--overlay", "tmpfs")
+        equal((result.out, result.err), ("1\nsecret\n", ""), "output with an overlay")
+
+
+@test(*MODES)
+def labels_of_an_engine(mode):
+    """As podman and docker have them: both in the configuration, and a mount's own in quotes."""
+    need_enforcing()
+    with labelled(mode) as case:
+        case.process["selinuxLabel"] = PROCESS + ":c65,c308"
+        case.linux["mountLabel"] = FILE + ":c65,c308"
+        case.config["mounts"].append({
+            "destination": "/quoted", "type": "tmpfs", "source": "tmpfs",
+            "options": ["mode=0777", 'context="%s:c1,c65"' % FILE]})
+        result = shell(case, "cat /proc/self/attr/current; echo; echo x >/dev/shm/x; echo x >/quoted/x")
+        equal(result.out.rstrip("\0\n"), PROCESS + ":c65,c308", "label")
+        contains(result.err, "/quoted/x: Permission denied", "of a mount at another level")
+        case.config["mounts"].pop()
+        for value in (PROCESS + ":c1,c1024", "system_u:system_r:nope_t:s0"):
+            case.process["selinuxLabel"] = value
+            line = case.run_fails(["/bin/true"]).last_error()
+            contains(line, "/process/selinuxLabel: SELinux: \"%s\" is no label" % value, "error")
+        case.process["selinuxLabel"] = PROCESS
+        case.linux["mountLabel"] = "system_u:object_r:nope_t:s0"
+        contains(case.run_fails(["/bin/true"]).last_error(), "/linux/mountLabel: SELinux: ", "error")
+
+
+@test(*MODES)
+def exec_has_the_label(mode):
+    need_enforcing()
+    with labelled(mode) as case:
+        case.create(["/bin/sleep", "100"], words=["--selinux", "auto"], stdout=subprocess.DEVNULL)
+        case.ok("start", case.id())
+        label = case.state()["selinuxLabel"]
+        show = ("/bin/cat", "/proc/self/attr/current")
+        equal(case.ok("exec", case.id(), *show).out.rstrip("\0\n"), label, "label")
+        other = PROCESS + ":c5,c6"
+        equal(case.ok("exec", "--process-label", other, case.id(), *show).out.rstrip("\0\n"), other,
+              "label that is asked for")
+        line = case.fails("exec", "--process-label", "a:b:c:s0", case.id(), *show).last_error()
+        contains(line, "/process/selinuxLabel: SELinux: \"a:b:c:s0\" is no label", "error")
+        case.delete()
+
+
+@test("root", "rootless")
+def many_are_different(mode):
+    """Made at once; a stopped one keeps its pair until it is deleted."""
+    need_enforcing()
+    with labelled(mode) as case:
+        case.save(["/bin/true"])
+        jobs = [case.start("run", "--keep", "-b", case.bundle.path, case.id("m%d" % i),
+                           stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) for i in range(8)]
+        for job in jobs:
+            equal(job.wait(), 0, "exit status")
+        labels = {case.state("m%d" % i)["selinuxLabel"] for i in range(8)}
+        equal(len(labels), 8, "different labels")
+        for i in range(8):
+            case.delete("m%d" % i)
+
+
+@test("root", "rootless")
+def lost_output_of_a_login(mode):
+    """A pipe that was made at a login's level: nothing arrives, and that is said."""
+    need_enforcing()
+    with labelled(mode) as case:
+        case.save(["/bin/echo", "hello"])
+        argv = ["runcon", "-l", "s0-s0:c0.c1023", "sh", "-c", '"$0" "$@" | cat'] + \
+            case.argv("run", "-b", case.bundle.path, case.id())
+        result = subprocess.run(argv, capture_output=True, text=True, check=False,
+                                **case.options())
+        equal(result.stdout, "", "output")
+        equal(len(result.stderr.splitlines()), 1, "lines of %r" % result.stderr)
+        contains(result.stderr, "may not use its standard output", "warning")
+
+
+@test("root", "rootless")
+def rootfs_that_is_not_labelled(mode):
+    need_enforcing()
+    with Case(mode) as case:
+        case.labelled = True
+        label_tree(case.bundle.rootfs, "system_u:object_r:user_tmp_t:s0")
+        result = case.run_fails(["/bin/true"])
+        equal((result.rc, len(result.err.splitlines())), (126, 1), "exit status, lines of errors")
+        contains(result.err, "permission denied", "error")
+        contains(result.err, "--selinux off", "what to do")
