@@ -20,7 +20,8 @@ enum kind {
 	IDMAP, /* a 1 when recursive */
 	REMOUNT,
 	COPYUP,
-	SUPER, /* a flag of the file system, handed on */
+	RELABEL, /* a 1 when for this container alone */
+	SUPER,   /* a flag of the file system, handed on */
 	NOTHING
 };
 
@@ -44,6 +45,7 @@ struct option {
  * it is.
  */
 static const struct option options[] = {
+	{"Z", RELABEL, 1, 0},
 	{"async", SUPER, 0, 0},
 	{"atime", ATTR, 0, ATIME},
 	{"bind", BIND, 0, 0},
@@ -106,6 +108,7 @@ static const struct option options[] = {
 	{"sync", SUPER, 0, 0},
 	{"tmpcopyup", COPYUP, 0, 0},
 	{"unbindable", PROP, UNBINDABLE, 0},
+	{"z", RELABEL, 0, 0},
 };
 
 #define N_OPTIONS (sizeof(options) / sizeof(options[0]))
@@ -168,6 +171,9 @@ static void apply_option(struct mount_opts *o, const struct option *opt)
 	case COPYUP:
 		o->copyup = true;
 		break;
+	case RELABEL:
+		o->relabel = opt->a ? RELABEL_PRIVATE : RELABEL_SHARED;
+		break;
 	case SUPER:
 	case NOTHING:
 		break;
@@ -180,6 +186,8 @@ static int check_together(const struct spec_mount *m, const struct mount_opts *o
 
 	if (o->copyup && (o->bind || strcmp(type, "tmpfs") != 0))
 		return err_at(err, "/options", 0, "tmpcopyup is for mounts of type tmpfs");
+	if (o->relabel && (!o->bind || o->remount))
+		return err_at(err, "/options", 0, "z and Z are for bind mounts");
 	if (o->remount && o->data.n) {
 		err_set(err, 0, "remount does not change \"%s\"", o->data.v[0]);
 		return err_under(err, "/options/%zu", o->data_index[0]);

@@ -20,10 +20,14 @@ struct mount_attrs {
 	uint64_t set, clr;
 };
 
+/* Of SELinux: the files of a volume, for all containers or for this one. */
+enum mount_relabel { RELABEL_NOT, RELABEL_SHARED, RELABEL_PRIVATE };
+
 struct mount_opts {
 	bool bind, rec; /* bind; rec: rbind */
 	bool remount;
 	bool copyup; /* tmpcopyup */
+	enum mount_relabel relabel;
 	bool idmap, idmap_rec;
 	struct mount_attrs one;   /* the mount itself */
 	struct mount_attrs all;   /* it and those below it: ro -> rro */

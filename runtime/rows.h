@@ -63,6 +63,8 @@ bool row_has_apparmor(const struct box *b);
 int row_apparmor_apply(struct box *b, struct err *err);
 bool row_has_label(const struct box *b);
 int row_label_apply(struct box *b, struct err *err);
+bool row_relabels(const struct box *b);
+int row_relabel_apply(struct box *b, struct err *err);
 bool row_is_labelled(const struct box *b);
 int row_selinux_apply(struct box *b, struct err *err);
 /* The kernel did not take the label: always -1.  And what it may be that it did not execute. */

@@ -14,6 +14,7 @@
 #include "runtime/faults.h"
 #include "runtime/labels.h"
 #include "runtime/rows.h"
+#include "selinux/relabel.h"
 #include "selinux/seclabel.h"
 
 #define ANNOTATION "org.bryo.selinux"
@@ -351,4 +352,61 @@ void label_hint(const struct box *b, struct err *err)
 			 "SELinux may forbid it to %.60s: chcon -R -t container_file_t, or "
 			 "--overlay tmpfs, or --selinux off",
 			 b->label.process);
+}
+
+/* ---- row relabel: in the box ---- */
+
+/* Without a label nothing keeps the container from the files. */
+bool row_relabels(const struct box *b)
+{
+	for (size_t i = 0; row_is_labelled(b) && i < b->mounts.n; i++)
+		if (b->mounts.v[i].opts.relabel)
+			return true;
+	return false;
+}
+
+/* What all containers may use has no categories. */
+static const char *label_of_volume(const struct box *b, enum mount_relabel how)
+{
+	const char *level = b->label.mount ? seclabel_level(b->label.mount) : NULL;
+	char stem[32];
+
+	if (!b->label.mount || how == RELABEL_PRIVATE || !level)
+		return b->label.mount;
+	snprintf(stem, sizeof(stem), "%.*s", (int)strcspn(level, ":-"), level);
+	return seclabel_with_level(b->label.mount, stem, b->arena);
+}
+
+static int relabel_one(struct box *b, const struct mount_entry *e, struct err *err)
+{
+	const char *label = label_of_volume(b, e->opts.relabel), *source = e->spec->source;
+	char path[PATH_MAX];
+
+	if (!label)
+		return err_at(err, "/options", 0, "there is no /linux/mountLabel to relabel with");
+	if (snprintf(path, sizeof(path), "%s%s%s", source[0] == '/' ? "" : b->bundle,
+		     source[0] == '/' ? "" : "/", source) >= (int)sizeof(path))
+		return err_at(err, "/source", ENAMETOOLONG, "relabel");
+	if (relabel_check(e->tree, path, err) < 0 ||
+	    relabel_tree(e->tree, b->procfd, label, err) < 0)
+		return err_under(err, "/source");
+	return 0;
+}
+
+/*
+ * On the clones, which are what will be mounted, and by the container's root: an
+ * ordinary user's subordinate ids own files, too.
+ */
+int row_relabel_apply(struct box *b, struct err *err)
+{
+	auto_close int cwd = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	int bad = 0;
+
+	for (size_t i = 0; !bad && i < b->mounts.n; i++)
+		if (b->mounts.v[i].opts.relabel && relabel_one(b, &b->mounts.v[i], err) < 0)
+			bad = err_under(err, "/mounts/%zu", i);
+	/* Where hooks begin. */
+	if (cwd >= 0 && fchdir(cwd) < 0 && !bad)
+		bad = err_set(err, errno, "return to the working directory");
+	return bad;
 }

@@ -467,6 +467,8 @@ static const struct step steps[] = {
 	/* With no more than the capabilities of the container's root, which it keeps for good. */
 	{"overlay", BOX, "/root/path", row_has_overlay, row_overlay_apply, NULL, 0},
 	{"rootfs", BOX, "/root/path", NULL, rootfs_apply, NULL, 0},
+	/* While the host's directories can be told; before the mounts, which may be read-only. */
+	{"relabel", BOX, "/mounts", row_relabels, row_relabel_apply, NULL, 0},
 	/* In listed order, beneath the rootfs. */
 	{"mounts", BOX, "/mounts", has_mounts, mounts_apply, NULL, 0},
 	/* On the /dev that the mounts have made. */

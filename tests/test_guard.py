@@ -21,7 +21,7 @@ from test_apparmor import profile_is_asked_for
 from test_confinement import GUARDS
 from test_netdev import moves_a_device
 from test_resctrl import resctrl_is_entered
-from test_selinux import label_is_asked_for
+from test_selinux import label_is_asked_for, relabels_a_volume
 from test_terminal import terminal_works
 
 #: Rows of the host that can be left out like those of the box.
@@ -31,6 +31,9 @@ HOST_ROWS = ("scheduler", "io-priority", "resctrl", "net-devices")
 HOLDS_ANYWAY = {
     ("net-devices", "rootless"): "an ordinary user has no device to move",
     ("net-devices", "ranges"): "an ordinary user has no device to move",
+    ("relabel", "userns"): "where SELinux is off, labels of files are the host root's",
+    ("relabel", "rootless"): "where SELinux is off, labels of files are the host root's",
+    ("relabel", "ranges"): "where SELinux is off, labels of files are the host root's",
     ("user", "rootless"): "the only id is the caller's already",
     # A mount namespace of a new user namespace has slaves of the host's mounts.
     ("propagation", "userns"): "nothing goes from a slave to its master",
@@ -156,7 +159,7 @@ SPECIAL = {"layers": writes_to_the_overlay, "overlay": writes_to_the_overlay,
            "propagation": keeps_its_mounts, "fds": preserves_fds, "outlive": outlives,
            "wait-start": waits, "ready": is_ready, "create-container": runs_box_hook,
            "start-container": runs_start_hook, "apparmor": profile_is_asked_for,
-           "selinux": label_is_asked_for,
+           "selinux": label_is_asked_for, "relabel": relabels_a_volume,
            "resctrl": resctrl_is_entered, "net-devices": moves_a_device,
            "terminal": has_terminal}
 

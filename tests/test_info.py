@@ -279,7 +279,8 @@ def every_mount_option_is_taken(mode):
                 continue
             new = {"destination": "/m/new-" + option, "type": "tmpfs", "source": "x",
                    "options": [option]}
-            case.config["mounts"].append(new)
+            if option not in ("z", "Z"):
+                case.config["mounts"].append(new)
             if option != "tmpcopyup" and "atime" not in option:
                 case.config["mounts"].append(bind(source, "/m/bind-" + option, option))
         if mode == "rootless":

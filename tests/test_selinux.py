@@ -298,6 +298,81 @@ def lost_output_is_announced(mode):
                 contains(lines[0], "may not use its standard output, at u:r:t:%s" % level, "warning")
 
 
+def volume(case, *options):
+    """A directory on the host with things in it, as a volume."""
+    top = case.make_dir("volume", 0o777)
+    os.makedirs(top + "/dir/sub")
+    write(top + "/dir/file", "text\n")
+    os.symlink("../outside", top + "/dir/link")
+    os.mkfifo(top + "/fifo")
+    write(os.path.join(case.dir, "outside"), "text\n")
+    case.config["mounts"].append(bind(top, "/volume", *options))
+    return top
+
+
+def labels_of(top):
+    """{label or None: names} of all that is in the directory, and itself."""
+    found = {}
+    for path in [top] + [os.path.join(d, n) for d, subs, files in os.walk(top) for n in subs + files]:
+        try:
+            label = os.getxattr(path, XATTR, follow_symlinks=False).rstrip(b"\0").decode()
+        except OSError:
+            label = None
+        found.setdefault(label, set()).add(path[len(top):])
+    return found
+
+
+ALL_OF_IT = {"", "/dir", "/dir/sub", "/dir/file", "/dir/link", "/fifo"}
+
+
+def relabels_a_volume(mode, env=None):
+    """Guards the row: all that is in it, once, and nothing else."""
+    with Case(mode, faults=True) as case:
+        without_labelled_mounts(case)
+        env = dict(env or {}, BRYO_SELINUX=fake(case))
+        top = volume(case, "z")
+        case.run_ok(["/probe", "exit", "0"], env=env)
+        equal(labels_of(top), {FILE: ALL_OF_IT}, "labels with z")
+        outside = os.path.join(case.dir, "outside")
+        check(XATTR not in os.listxattr(outside), "the target of a link was labelled")
+        before = os.stat(top + "/dir/file").st_ctime_ns
+        # What another left half done.
+        os.removexattr(top + "/dir/sub", XATTR)
+        case.run_ok(["/probe", "exit", "0"], env=env)
+        equal(labels_of(top), {FILE: ALL_OF_IT}, "labels after a second time")
+        equal(os.stat(top + "/dir/file").st_ctime_ns, before, "time of the last change")
+
+
+@test("root")
+def volumes_are_relabelled(mode):
+    need_none()
+    relabels_a_volume(mode)
+    with Case(mode, faults=True) as case:
+        without_labelled_mounts(case)
+        env = {"BRYO_SELINUX": fake(case)}
+        top = volume(case, "Z")
+        place = top + "/dir/sub"
+        subprocess.run(["mount", "-t", "tmpfs", "tmpfs", place], check=True)
+        try:
+            case.config["mounts"][-1]["options"] += ["rbind"]
+            write(place + "/file", "text\n")
+            case.create(["/probe", "exit", "0"], words=["--selinux", "auto"], env=env)
+            equal(labels_of(top), {case.state()["mountLabel"]: ALL_OF_IT - {"/dir/sub"},
+                                   None: {"/dir/sub", "/dir/sub/file"}}, "labels with Z")
+            case.delete()
+        finally:
+            subprocess.run(["umount", place], check=True)
+        os.symlink("/etc", top + "/etc")
+        for source in ("/", "/etc", "/usr/share", "/home", "/tmp", "/proc", top + "/etc"):
+            case.config["mounts"][-1]["source"] = source
+            line = case.run_fails(["/probe", "exit", "0"], env=env).last_error()
+            contains(line, "/mounts/1/source: SELinux: %s is not relabelled" % source, "error")
+        case.config["mounts"][-1] = {"destination": "/tmp", "type": "tmpfs", "source": "tmpfs",
+                                     "options": ["z"]}
+        contains(case.run_fails(["/probe", "exit", "0"], env=env).last_error(),
+                 "/mounts/1/options: z and Z are for bind mounts", "error")
+
+
 # -- where it is on --
 
 def put_label(path, label):
@@ -507,3 +582,26 @@ def rootfs_that_is_not_labelled(mode):
         equal((result.rc, len(result.err.splitlines())), (126, 1), "exit status, lines of errors")
         contains(result.err, "permission denied", "error")
         contains(result.err, "--selinux off", "what to do")
+
+
+@test(*MODES)
+def volumes_of_containers(mode):
+    """Z: this container's alone; z: everybody's, from then on."""
+    need_enforcing()
+    with labelled(mode) as case:
+        owner = case.who.host_uid(0), case.who.host_gid(0)
+        shared = case.make_dir("shared", 0o777, owner)
+        put_label(shared, "system_u:object_r:user_home_t:s0")
+        script = "echo hello >>/shared/file && cat /shared/file"
+        case.config["mounts"].append(bind(shared, "/shared"))
+        check(shell(case, script).rc != 0, "a volume without a label could be used")
+        case.config["mounts"][-1]["options"] = ["bind", "Z"]
+        equal(shell(case, script).out, "hello\n", "output with Z")
+        check(PAIR.match(get_label(shared + "/file")), "label: %s", get_label(shared + "/file"))
+        case.config["mounts"][-1]["options"] = ["bind"]
+        check(shell(case, script).rc != 0, "another container could use it")
+        case.config["mounts"][-1]["options"] = ["bind", "z"]
+        equal(shell(case, script).out, "hello\nhello\n", "output with z")
+        equal(get_label(shared + "/file"), FILE, "label")
+        case.config["mounts"][-1]["options"] = ["bind"]
+        equal(shell(case, script).out, "hello\n" * 3, "output of another container")
