@@ -108,6 +108,11 @@ struct box {
 		const char *process, *mount; /* NULL: none */
 		int dir;                     /* as apparmor.dir; or -1 */
 	} label;
+	/* Who kills the box when the host has died; see watch.h. */
+	struct {
+		pid_t pid; /* or 0 */
+		int fd;
+	} watch;
 	/* Who decides about calls with SCMP_ACT_NOTIFY; see agent.h. */
 	struct {
 		const char *path, *metadata; /* path NULL: nobody is needed */

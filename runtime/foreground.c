@@ -21,6 +21,7 @@
 #include "runtime/commands.h"
 #include "runtime/console.h"
 #include "runtime/notify.h"
+#include "runtime/watch.h"
 
 struct buffer {
 	char bytes[1024]; /* not more than a write(2) takes that poll(2) has announced */
@@ -272,6 +273,7 @@ int await_end(struct box *b, const sigset_t *blocked, struct err *err)
 	while (!bad && (!f.ended || (f.master >= 0 && f.drained < MOST_DRAINED)))
 		carry(&f);
 	restore(&f);
+	watch_finish(b);
 	fd_cleanup(&f.signals);
 	fd_cleanup(&f.master);
 	return bad ? -1 : f.status;

@@ -14,6 +14,7 @@
 #include "runtime/faults.h"
 #include "runtime/labels.h"
 #include "runtime/rows.h"
+#include "runtime/watch.h"
 #include "selinux/relabel.h"
 #include "selinux/seclabel.h"
 
@@ -352,6 +353,23 @@ void label_hint(const struct box *b, struct err *err)
 			 "SELinux may forbid it to %.60s: chcon -R -t container_file_t, or "
 			 "--overlay tmpfs, or --selinux off",
 			 b->label.process);
+}
+
+/* ---- row watch: in the host, beside the box ---- */
+
+bool row_is_watched(const struct box *b)
+{
+	return row_is_labelled(b) && b->op != OP_CREATE && !b->opt.detach;
+}
+
+int row_watch_apply(struct box *b, struct err *err)
+{
+	return watch_start(b, err);
+}
+
+void row_watch_undo(struct box *b)
+{
+	watch_finish(b);
 }
 
 /* ---- row relabel: in the box ---- */

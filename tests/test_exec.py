@@ -430,7 +430,7 @@ def rows_that_fail(mode):
 
 #: Not with the configuration of want_all_rows().
 NOT_WANTED = {"console", "pidfd", "terminal", "early-filter", "outlive", "apparmor", "resctrl",
-              "scope", "label", "selinux"}
+              "scope", "label", "selinux", "watch"}
 
 
 def exec_rows():

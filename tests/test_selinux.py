@@ -10,7 +10,7 @@ import subprocess
 from lib import users
 from lib.bundle import bind, drop_mount, write
 from lib.case import Case, need_bryo, need_busybox
-from lib.check import Skip, check, contains, equal, test
+from lib.check import Skip, check, contains, equal, test, wait_until
 from lib.view import seccomp
 
 MODES = users.MODES
@@ -605,3 +605,24 @@ def volumes_of_containers(mode):
         equal(get_label(shared + "/file"), FILE, "label")
         case.config["mounts"][-1]["options"] = ["bind"]
         equal(shell(case, script).out, "hello\n" * 3, "output of another container")
+
+
+@test(*MODES)
+def payload_dies_with_bryo(mode):
+    """The kernel forgets PR_SET_PDEATHSIG when the label changes."""
+    need_enforcing()
+    for detached in (False, True):
+        with labelled(mode) as case:
+            case.save(["/bin/sleep", "100"])
+            job = case.start("run", *(["--detach"] if detached else []), "-b", case.bundle.path,
+                             case.id(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            if detached:
+                equal(job.wait(), 0, "exit status")
+            wait_until(lambda: os.path.exists(os.path.join(case.root, case.id(), "record")),
+                       what="the record")
+            case.wait_status("running")
+            if not detached:
+                job.kill()
+                job.wait()
+                case.wait_status("stopped")
+            case.delete()
