@@ -153,7 +153,7 @@ class Case:
     labelled = False
 
     def argv(self, *words):
-        if words[0] == "run" and not self.labelled and kind() == "bryo" and not self.runtime and \
+        if words[:1] == ("run",) and not self.labelled and kind() == "bryo" and not self.runtime and \
                 os.path.exists("/sys/fs/selinux/enforce"):
             words = ("run", "--selinux=off") + words[1:]
         return [self.binary, "--root", self.root] + [str(w) for w in words]
