@@ -20,6 +20,7 @@ from lib.case import Case, need_bryo, need_busybox
 from lib.check import Failed, Skip, check, equal, test, wait_until
 from lib.steps import rows
 from lib.view import early, hostile_caller, rich
+import test_selinux
 from test_apparmor import fake, read
 from test_terminal import ConsoleSocket, wait_for_orphan
 
@@ -170,10 +171,25 @@ def profile_is_asked_for(mode, env):
         equal(read(path), "exec my-profile", "what is written")
 
 
+def label_is_asked_for(mode, env):
+    with Case(mode, faults=True) as case:
+        top = test_selinux.fake(case)
+        case.process["selinuxLabel"] = test_selinux.PROCESS
+        os.makedirs(case.bundle.inside(top))
+        case.config["mounts"].append(bind(top, top))
+        case.create(["/probe", "sleep", "60"], env={"BRYO_SELINUX": top})
+        case.ok("start", case.id())
+        write(os.path.join(top, "attr/exec"), "", 0o666)
+        case.ok("exec", case.id(), "/probe", "exit", "0", env=dict(env, BRYO_SELINUX=top))
+        case.delete()
+        equal(test_selinux.read(top), test_selinux.PROCESS, "what is written")
+
+
 EQUAL = equals_the_first(rich)
 SPECIAL = {"outlive": outlives, "stub": hides_the_runtime, "fds": preserves_fds,
            "raise-limits": raises_limits, "terminal": has_terminal,
-           "apparmor": profile_is_asked_for, "early-filter": equals_the_first(early)}
+           "apparmor": profile_is_asked_for, "selinux": label_is_asked_for,
+           "early-filter": equals_the_first(early)}
 
 
 def holds_anyway(row, mode):
