@@ -119,7 +119,7 @@ static int read_map(int procfd, pid_t pid, const char *name, struct arena *a,
 	return 0;
 }
 
-static int same_namespace(int procfd, pid_t pid, const char *name, struct err *err)
+static int same_namespace(int procfd, pid_t pid, const char *name, ino_t *ret_its, struct err *err)
 {
 	struct stat its, own;
 	char path[64];
@@ -130,6 +130,7 @@ static int same_namespace(int procfd, pid_t pid, const char *name, struct err *e
 	snprintf(path, sizeof(path), "self/ns/%s", name);
 	if (fstatat(procfd, path, &own, 0) < 0)
 		return err_set(err, errno, "look at /proc/%s", path);
+	*ret_its = its.st_ino;
 	return its.st_dev == own.st_dev && its.st_ino == own.st_ino;
 }
 
@@ -147,9 +148,9 @@ int nsset_target(struct nsset *ns, int pidfd, pid_t pid, int procfd, struct aren
 {
 	struct pollfd alive = {.fd = pidfd, .events = POLLIN};
 
-	*ns = (struct nsset){.target = pidfd, .pidfd = -1};
+	*ns = (struct nsset){.target = pidfd, .procfd = procfd, .pidfd = -1};
 	for (int t = 0; t < NS_COUNT; t++) {
-		int same = same_namespace(procfd, pid, nsset_proc_names[t], err);
+		int same = same_namespace(procfd, pid, nsset_proc_names[t], &ns->seen[t], err);
 
 		if (same < 0)
 			return -1;
@@ -233,6 +234,32 @@ struct join_result {
 	struct err err;
 };
 
+/*
+ * The container's first process may have gone into other namespaces since it was
+ * looked at, between two of the joins even: into some of its own making, perhaps,
+ * with privilege over them from others.  So what was joined must be what was seen.
+ */
+static int check_joined(const struct nsset *ns, struct err *err)
+{
+	for (int t = 0; ns->target && t < NS_COUNT; t++) {
+		const char *name = t == NS_PID ? "pid_for_children" : nsset_proc_names[t];
+		struct stat st;
+		char path[64];
+
+		if (!ns->named[t])
+			continue;
+		snprintf(path, sizeof(path), "self/ns/%s", name);
+		if (fstatat(ns->procfd, path, &st, 0) < 0)
+			return err_set(err, errno, "look at /proc/%s", path);
+		if (st.st_ino != ns->seen[t])
+			return err_set(err, 0,
+				       "the container's first process has changed its %s "
+				       "namespace meanwhile",
+				       nsset_type_names[t]);
+	}
+	return 0;
+}
+
 /* In the helper: 0 in the box, which it has made; else it ends. */
 static int join_and_clone(struct nsset *ns, pid_t caller, struct join_result *r)
 {
@@ -247,7 +274,8 @@ static int join_and_clone(struct nsset *ns, pid_t caller, struct join_result *r)
 	 * Processes that are there already must not trace what comes in, nor
 	 * see its descriptors; the box inherits it.
 	 */
-	if (prctl(PR_SET_DUMPABLE, 0) < 0 || join_all(ns, &r->err) < 0)
+	if (prctl(PR_SET_DUMPABLE, 0) < 0 || join_all(ns, &r->err) < 0 ||
+	    check_joined(ns, &r->err) < 0)
 		_exit(0);
 	if (ns->before_clone && ns->before_clone(ns->arg, &r->err) < 0)
 		_exit(0);

@@ -41,8 +41,10 @@ struct nsset {
 	void *arg;
 	int cgroup; /* handle of the cgroup to be born in; 0: the caller's */
 	int target; /* pidfd of the process whose namespaces are joined; 0: by path */
-	int stop;   /* gives up waiting for the joining process when readable; 0: none */
-	pid_t pid;  /* of the box, in the caller's pid namespace; 0: none */
+	int procfd; /* of the host, and what was seen there: for nsset_target() */
+	ino_t seen[NS_COUNT];
+	int stop;  /* gives up waiting for the joining process when readable; 0: none */
+	pid_t pid; /* of the box, in the caller's pid namespace; 0: none */
 	int pidfd;
 };
 

@@ -335,6 +335,26 @@ def forged_records(mode):
         case.delete()
 
 
+@test("root", "userns", "rootless")
+def namespaces_that_change_meanwhile(mode):
+    """A first process that goes from one namespace into another: it is those that were seen."""
+    need_bryo()
+    with Case(mode) as case:
+        for kind in ("bounding", "effective", "permitted"):
+            case.process["capabilities"][kind] = ["CAP_SYS_ADMIN"]
+        case.create(["/probe", "flip"])
+        case.ok("start", case.id())
+        wait_until(lambda: "ready" in case.read_output(), what="the payload")
+        seen = set()
+        for _ in range(100):
+            seen.add(case.call("exec", case.id(), "/probe", "exit", "0").last_error())
+            if any("changed its mount namespace" in error for error in seen):
+                break
+        else:
+            check(False, "it was never noticed: %s", seen)
+        case.delete()
+
+
 @test("root", "rootless")
 def working_directories_that_lead_out(mode):
     """F3, CVE-2024-21626: descriptors and magic links as --cwd."""

@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -484,43 +485,32 @@ static int do_snatch(char **arg)
 	return 0;
 }
 
+/* For ever in another mount namespace. */
+static int do_flip(char **arg)
+{
+	(void)arg;
+	say("ready\n");
+	while (unshare(CLONE_NEWNS) == 0)
+		;
+	return fail("unshare");
+}
+
 static const struct {
 	const char *name;
 	int args; /* at least so many */
 	int (*run)(char **arg);
 } commands[] = {
-	{"exit", 1, do_exit},
-	{"signal", 1, do_signal},
-	{"sleep", 1, do_sleep},
-	{"cat", 0, do_cat},
-	{"write", 2, do_write},
-	{"mkdir", 1, do_mkdir},
-	{"ls", 1, do_ls},
-	{"getcwd", 0, do_getcwd},
-	{"echo", 0, do_echo},
-	{"env", 0, do_env},
-	{"fds", 0, do_fds},
-	{"ignore-term", 0, do_ignore_term},
-	{"trap", 0, do_trap},
-	{"spawn", 1, do_spawn},
-	{"orphans", 1, do_orphans},
-	{"tiocsti", 1, do_tiocsti},
-	{"open", 2, do_open},
-	{"stdio", 0, do_stdio},
-	{"watch", 1, do_watch},
-	{"snatch", 1, do_snatch},
-	{"seek", 1, do_seek},
-	{"steal", 0, do_steal},
-	{"stolen", 1, do_stolen},
-	{"stat", 1, stat_paths},
-	{"notify", 1, notify},
-	{"intrude", 0, intrude},
-	{"ambush", 1, ambush},
-	{"unlock", 2, unlock},
-	{"plant", 1, plant},
-	{"planted", 0, planted},
-	{"mountinfo", 1, mountinfo},
-	{"leaderless", 0, leaderless},
+	{"exit", 1, do_exit},       {"signal", 1, do_signal},    {"sleep", 1, do_sleep},
+	{"cat", 0, do_cat},         {"write", 2, do_write},      {"mkdir", 1, do_mkdir},
+	{"ls", 1, do_ls},           {"getcwd", 0, do_getcwd},    {"echo", 0, do_echo},
+	{"env", 0, do_env},         {"fds", 0, do_fds},          {"ignore-term", 0, do_ignore_term},
+	{"trap", 0, do_trap},       {"spawn", 1, do_spawn},      {"orphans", 1, do_orphans},
+	{"tiocsti", 1, do_tiocsti}, {"open", 2, do_open},        {"stdio", 0, do_stdio},
+	{"flip", 0, do_flip},       {"watch", 1, do_watch},      {"snatch", 1, do_snatch},
+	{"seek", 1, do_seek},       {"steal", 0, do_steal},      {"stolen", 1, do_stolen},
+	{"stat", 1, stat_paths},    {"notify", 1, notify},       {"intrude", 0, intrude},
+	{"ambush", 1, ambush},      {"unlock", 2, unlock},       {"plant", 1, plant},
+	{"planted", 0, planted},    {"mountinfo", 1, mountinfo}, {"leaderless", 0, leaderless},
 };
 
 int command_run(int argc, char **argv)
