@@ -48,7 +48,7 @@ struct box_options {
 	unsigned int listen_fds; /* the first of them: sockets of a service manager */
 	const char *overlay;     /* see overlay_parse() */
 	struct opt_list lower;   /* directories beneath /root/path */
-	const char *selinux;   /* "auto", "off" or a label; NULL: not given */
+	const char *selinux;     /* "auto", "off" or a label; NULL: not given */
 };
 
 struct box {

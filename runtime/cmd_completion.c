@@ -266,18 +266,17 @@ static void fish(void)
 
 int cmd_completion(struct arguments *a, struct err *err)
 {
-	static const struct {
-		const char *name;
-		void (*print)(void);
-	} shells[] = {{"bash", bash}, {"zsh", zsh}, {"fish", fish}};
+	const char *shell = a->operands[0];
 
-	for (size_t i = 0; i < sizeof(shells) / sizeof(*shells); i++) {
-		if (strcmp(a->operands[0], shells[i].name) != 0)
-			continue;
-		shells[i].print();
-		if (fflush(stdout) != 0 || ferror(stdout))
-			return err_set(err, errno, "write to standard output");
-		return 0;
-	}
-	return err_set(err, 0, "completion: \"%.40s\" is not bash, zsh or fish", a->operands[0]);
+	if (!strcmp(shell, "bash"))
+		bash();
+	else if (!strcmp(shell, "zsh"))
+		zsh();
+	else if (!strcmp(shell, "fish"))
+		fish();
+	else
+		return err_set(err, 0, "completion: \"%.40s\" is not bash, zsh or fish", shell);
+	if (fflush(stdout) != 0 || ferror(stdout))
+		return err_set(err, errno, "write to standard output");
+	return 0;
 }

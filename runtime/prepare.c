@@ -220,8 +220,7 @@ int box_prepare_exec(struct box *b, int dir, const struct exec_options *o, char 
 		return -1;
 	s->process = p;
 	plan_agent(b);
-	if (check_terminal(b, err) < 0 || check_apparmor(b, err) < 0 ||
-	    box_plan_label(b, err) < 0)
+	if (check_terminal(b, err) < 0 || check_apparmor(b, err) < 0 || box_plan_label(b, err) < 0)
 		return -1;
 	return prepare_env(b, p, err);
 }

@@ -60,6 +60,8 @@ static void put_escaped(const char *s)
 			putc(*s, stderr);
 }
 
+static void say(int num, const char *fmt, va_list ap) __attribute__((format(printf, 2, 0)));
+
 static void say(int num, const char *fmt, va_list ap)
 {
 	char text[PATH_MAX + 256];
