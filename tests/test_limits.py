@@ -75,7 +75,7 @@ class Managed(Case):
 
     def argv(self, *words):
         systemd = ["--systemd-cgroup"] if self.manager == "systemd" else []
-        return [self.binary, "--root", self.root] + systemd + [str(w) for w in words]
+        return super().argv(*systemd, *words)
 
     def limit(self, **members):
         self.linux.setdefault("resources", {}).update(members)

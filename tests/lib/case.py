@@ -153,9 +153,11 @@ class Case:
     labelled = False
 
     def argv(self, *words):
-        if words[:1] == ("run",) and not self.labelled and kind() == "bryo" and not self.runtime and \
+        # Behind global options, perhaps.
+        if "run" in words[:4] and not self.labelled and kind() == "bryo" and not self.runtime and \
                 os.path.exists("/sys/fs/selinux/enforce"):
-            words = ("run", "--selinux=off") + words[1:]
+            at = words.index("run") + 1
+            words = words[:at] + ("--selinux=off",) + words[at:]
         return [self.binary, "--root", self.root] + [str(w) for w in words]
 
     def options(self, env=None, **kwargs):
