@@ -31,38 +31,18 @@ int cgfile_open(int dir, const char *path, int flags)
 int cgfile_write(int dir, const char *file, const char *text)
 {
 	auto_close int fd = cgfile_open(dir, file, O_WRONLY);
-	size_t len = strlen(text);
-	ssize_t n;
 
-	if (fd < 0)
-		return -1;
-	do
-		n = write(fd, text, len);
-	while (n < 0 && errno == EINTR);
-	if (n >= 0 && (size_t)n != len)
-		errno = EIO;
-	return n == (ssize_t)len ? 0 : -1;
+	return fd < 0 ? -1 : fd_write_once(fd, text, strlen(text));
 }
 
 ssize_t cgfile_read(int dir, const char *file, char *buf, size_t size)
 {
 	auto_close int fd = cgfile_open(dir, file, O_RDONLY);
-	size_t len = 0;
-	ssize_t n;
+	ssize_t len = fd < 0 ? -1 : fd_read_text(fd, buf, size);
 
-	if (fd < 0)
-		return -1;
-	do {
-		n = read(fd, buf + len, size - 1 - len);
-		if (n > 0)
-			len += (size_t)n;
-	} while (n > 0 && len < size - 1);
-	if (n < 0)
-		return -1;
-	while (len && buf[len - 1] == '\n')
-		len--;
-	buf[len] = '\0';
-	return (ssize_t)len;
+	while (len > 0 && buf[len - 1] == '\n')
+		buf[--len] = '\0';
+	return len;
 }
 
 bool cgfile_has_word(const char *list, const char *word)

@@ -46,10 +46,7 @@ int apparmor_failed(const char *profile, int num, struct err *err)
 
 int apparmor_set(int dir, const char *profile, const char *request, struct err *err)
 {
-	auto_close int fd = procfs_open(dir, "exec", O_WRONLY);
-	size_t len = strlen(request);
-
-	if (fd < 0 || write(fd, request, len) != (ssize_t)len)
+	if (procfs_write(dir, "exec", request, strlen(request)) < 0)
 		return apparmor_failed(profile, errno, err);
 	return 0;
 }

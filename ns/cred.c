@@ -176,15 +176,6 @@ static int unmapped(const char *ptr, uint32_t id, struct err *err)
 			     "linux.uidMappings and gidMappings");
 }
 
-/* user_namespaces(7): where the gid map was written without privilege. */
-static bool setgroups_denied(int procfd)
-{
-	char word[8];
-
-	return procfs_read(procfd, "self/setgroups", word, sizeof(word)) > 0 &&
-	       !strncmp(word, "deny", 4);
-}
-
 static int set_groups(const struct spec_user *u, const struct nsset *ns, int procfd,
 		      struct err *err)
 {
@@ -203,7 +194,7 @@ static int set_groups(const struct spec_user *u, const struct nsset *ns, int pro
 	 * may deny a group what it grants to others.
 	 */
 	err_at(err, "/process/user/additionalGids", errno, "set the supplementary groups");
-	if (!(ns->target ? ns->groups_denied : setgroups_denied(procfd)))
+	if (!(ns->target ? ns->groups_denied : nsset_denies_groups(procfd, "self")))
 		return -1;
 	if (!g->n)
 		return 0;

@@ -134,12 +134,11 @@ static int same_namespace(int procfd, pid_t pid, const char *name, ino_t *ret_it
 	return its.st_dev == own.st_dev && its.st_ino == own.st_ino;
 }
 
-/* user_namespaces(7): where the gid map was written without privilege. */
-static bool setgroups_are_denied(int procfd, pid_t pid)
+bool nsset_denies_groups(int procfd, const char *process)
 {
 	char path[32], word[8];
 
-	snprintf(path, sizeof(path), "%d/setgroups", pid);
+	snprintf(path, sizeof(path), "%s/setgroups", process);
 	return procfs_read(procfd, path, word, sizeof(word)) > 0 && !strncmp(word, "deny", 4);
 }
 
@@ -147,6 +146,7 @@ int nsset_target(struct nsset *ns, int pidfd, pid_t pid, int procfd, struct aren
 		 struct err *err)
 {
 	struct pollfd alive = {.fd = pidfd, .events = POLLIN};
+	char number[16];
 
 	*ns = (struct nsset){.target = pidfd, .procfd = procfd, .pidfd = -1};
 	for (int t = 0; t < NS_COUNT; t++) {
@@ -158,7 +158,8 @@ int nsset_target(struct nsset *ns, int pidfd, pid_t pid, int procfd, struct aren
 		ns->join[t] = same ? -1 : pidfd;
 	}
 	ns->in_userns = ns->named[NS_USER];
-	ns->groups_denied = setgroups_are_denied(procfd, pid);
+	snprintf(number, sizeof(number), "%d", pid);
+	ns->groups_denied = nsset_denies_groups(procfd, number);
 	if (ns->in_userns && (read_map(procfd, pid, "uid_map", a, &ns->uid, err) < 0 ||
 			      read_map(procfd, pid, "gid_map", a, &ns->gid, err) < 0))
 		return -1;

@@ -75,6 +75,12 @@ int nsset_target(struct nsset *ns, int pidfd, pid_t pid, int procfd, struct aren
 		 struct err *err);
 
 /*
+ * May that process ("self", or a number) not call setgroups(2)?  user_namespaces(7): where
+ * the gid map was written without privilege.
+ */
+bool nsset_denies_groups(int procfd, const char *process);
+
+/*
  * Make the box: returns 0 in the box, its pid in the caller, -1 with err.
  * ns->pid and ns->pidfd are set in the caller.
  */

@@ -35,31 +35,13 @@ int procfs_open(int procfd, const char *path, int flags)
 int procfs_write(int procfd, const char *path, const char *text, size_t len)
 {
 	auto_close int fd = procfs_open(procfd, path, O_WRONLY);
-	ssize_t n;
 
-	if (fd < 0)
-		return -1;
-	n = write(fd, text, len);
-	if (n >= 0 && (size_t)n != len)
-		errno = EIO;
-	return n == (ssize_t)len ? 0 : -1;
+	return fd < 0 ? -1 : fd_write_once(fd, text, len);
 }
 
 ssize_t procfs_read(int procfd, const char *path, char *buf, size_t size)
 {
 	auto_close int fd = procfs_open(procfd, path, O_RDONLY);
-	size_t len = 0;
-	ssize_t n;
 
-	if (fd < 0)
-		return -1;
-	do {
-		n = read(fd, buf + len, size - 1 - len);
-		if (n > 0)
-			len += (size_t)n;
-	} while (n > 0 && len < size - 1);
-	if (n < 0)
-		return -1;
-	buf[len] = '\0';
-	return (ssize_t)len;
+	return fd < 0 ? -1 : fd_read_text(fd, buf, size);
 }

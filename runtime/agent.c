@@ -12,19 +12,16 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "ns/sys.h"
 #include "runtime/base/fd.h"
+#include "runtime/base/socket.h"
 #include "runtime/record.h"
 #include "runtime/stub/handover.h"
 
 #define PATH "/linux/seccomp/listenerPath"
-
-/* An agent that neither accepts nor reads for so long is as good as none. */
-enum { PATIENCE_S = 10 };
 
 /* Without them the other side could take the page away beneath us. */
 #define SEALS (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW)
@@ -148,30 +145,18 @@ static int await_number(const struct box *b, const struct handover *page)
 	}
 }
 
-/*
- * By a handle of the socket: its path may be longer than an address has room
- * for, and what is connected to is what was looked at.
- */
 static int connect_to(const char *path, struct err *err)
 {
-	const struct timeval patience = {.tv_sec = PATIENCE_S};
-	auto_close int at = open(path, O_PATH | O_CLOEXEC);
-	auto_close int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	struct sockaddr_un a = {.sun_family = AF_UNIX};
+	int fd = socket_connect(path);
 
-	if (at < 0)
-		return err_at(err, PATH, errno, "open %s", path);
-	snprintf(a.sun_path, sizeof(a.sun_path), "/proc/self/fd/%d", at);
-	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience)) < 0 ||
-	    connect(fd, (struct sockaddr *)&a, sizeof(a)) < 0) {
-		err_at(err, PATH, errno, "connect to %s", path);
-		if (err->num == ECONNREFUSED)
-			err_hint(err, "no agent listens there");
-		if (err->num == EAGAIN)
-			err_hint(err, "the agent has taken no connection for %d s", PATIENCE_S);
-		return -1;
-	}
-	return fd_take(&fd);
+	if (fd >= 0)
+		return fd;
+	err_at(err, PATH, errno, "connect to %s", path);
+	if (err->num == ECONNREFUSED)
+		err_hint(err, "no agent listens there");
+	if (err->num == EAGAIN)
+		err_hint(err, "the agent has taken no connection for %d s", SOCKET_PATIENCE);
+	return -1;
 }
 
 static void write_state(struct json *j, pid_t pid, const struct record *r, enum status status,
@@ -198,32 +183,15 @@ static void write_state(struct json *j, pid_t pid, const struct record *r, enum 
 /* "The file descriptors MUST be sent only in the first call" (config-linux.md). */
 static int send_all(int fd, const char *text, size_t len, int listener)
 {
-	union {
-		struct cmsghdr head;
-		char space[CMSG_SPACE(sizeof(int))];
-	} control = {.head = {.cmsg_len = CMSG_LEN(sizeof(int)),
-			      .cmsg_level = SOL_SOCKET,
-			      .cmsg_type = SCM_RIGHTS}};
-	struct iovec part = {.iov_base = (char *)text, .iov_len = len};
-	struct msghdr m = {.msg_iov = &part,
-			   .msg_iovlen = 1,
-			   .msg_control = &control,
-			   .msg_controllen = sizeof(control)};
+	ssize_t n = socket_send_fd(fd, text, len, listener);
 
-	memcpy(CMSG_DATA(&control.head), &listener, sizeof(listener));
-	while (part.iov_len) {
-		ssize_t n = sendmsg(fd, &m, MSG_NOSIGNAL);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -1;
-		part.iov_base = (char *)part.iov_base + n;
-		part.iov_len -= (size_t)n;
-		m.msg_control = NULL;
-		m.msg_controllen = 0;
+	while (n >= 0 && (len -= (size_t)n)) {
+		text += n;
+		do
+			n = send(fd, text, len, MSG_NOSIGNAL);
+		while (n < 0 && errno == EINTR);
 	}
-	return 0;
+	return n < 0 ? -1 : 0;
 }
 
 static int send_state(const struct box *b, int listener, struct err *err)

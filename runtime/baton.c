@@ -16,6 +16,8 @@
 #include "runtime/agent.h"
 #include "runtime/base/fd.h"
 #include "runtime/base/log.h"
+#include "runtime/base/socket.h"
+#include "runtime/base/stop.h"
 #include "runtime/payload.h"
 #include "runtime/rows.h"
 #include "runtime/shared.h"
@@ -47,20 +49,8 @@ int baton_send(int chan, enum baton what)
 int baton_send_fd(int chan, enum baton what, int fd)
 {
 	char c = (char)what;
-	union {
-		struct cmsghdr head;
-		char space[CMSG_SPACE(sizeof(int))];
-	} control = {.head = {.cmsg_len = CMSG_LEN(sizeof(int)),
-			      .cmsg_level = SOL_SOCKET,
-			      .cmsg_type = SCM_RIGHTS}};
-	struct iovec part = {.iov_base = &c, .iov_len = 1};
-	struct msghdr m = {.msg_iov = &part,
-			   .msg_iovlen = 1,
-			   .msg_control = &control,
-			   .msg_controllen = sizeof(control)};
 
-	memcpy(CMSG_DATA(&control.head), &fd, sizeof(fd));
-	return sendmsg(chan, &m, MSG_NOSIGNAL) == 1 ? 0 : -1;
+	return socket_send_fd(chan, &c, 1, fd) == 1 ? 0 : -1;
 }
 
 void baton_warn(void *box, const char *fmt, ...)
@@ -78,31 +68,11 @@ void baton_warn(void *box, const char *fmt, ...)
 	(void)!send(b->chan, &m, 1 + (size_t)n, MSG_NOSIGNAL);
 }
 
-/* The descriptor that came along, or -1; there is room for one. */
-static int descriptor_of(struct msghdr *h)
-{
-	struct cmsghdr *c = CMSG_FIRSTHDR(h);
-	int fd = -1;
-
-	if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS &&
-	    c->cmsg_len == CMSG_LEN(sizeof(fd)))
-		memcpy(&fd, CMSG_DATA(c), sizeof(fd));
-	return fd;
-}
-
 /* The next message; 0 is end-of-file.  A descriptor with it is the caller's. */
 static ssize_t receive(int chan, struct message *m, int *ret_fd)
 {
-	char control[CMSG_SPACE(sizeof(int))] __attribute__((aligned(8)));
-	struct iovec part = {.iov_base = m, .iov_len = sizeof(*m) - 1};
-	struct msghdr h = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = control};
-	ssize_t n;
+	ssize_t n = socket_receive(chan, m, sizeof(*m) - 1, ret_fd);
 
-	do {
-		h.msg_controllen = sizeof(control);
-		n = recvmsg(chan, &h, MSG_CMSG_CLOEXEC);
-	} while (n < 0 && errno == EINTR);
-	*ret_fd = n > 0 ? descriptor_of(&h) : -1;
 	if (n < 0 && errno == ECONNRESET)
 		n = 0;
 	if (n > 0)
@@ -161,10 +131,7 @@ static int wait_readable(const struct box *b, struct err *err)
 		return 0;
 	if (read(b->sigfd, &info, sizeof(info)) != sizeof(info))
 		return 0;
-	err_set(err, 0, "interrupted by signal %u (%s)", info.ssi_signo,
-		strsignal((int)info.ssi_signo));
-	err->exit = 128 + (int)info.ssi_signo;
-	return -1;
+	return stop_interrupted((int)info.ssi_signo, err);
 }
 
 int baton_await_box(struct box *b, enum baton what, struct err *err)

@@ -27,7 +27,6 @@ enum op { OP_RUN, OP_CREATE, OP_START, OP_EXEC };
 /* Are there labels of SELinux: none, of our choice, or given ones? */
 enum label_wish { LABEL_NONE, LABEL_CHOSEN, LABEL_GIVEN };
 
-struct table;
 struct record;
 
 /* What both processes see; see shared.h. */
@@ -56,8 +55,7 @@ struct box {
 	enum side side;
 	const char *id, *bundle; /* bundle: absolute */
 	struct box_options opt;
-	bool may_add_userns;       /* not forbidden by --rootless=false */
-	const struct table *table; /* of steps; see steps.h */
+	bool may_add_userns; /* not forbidden by --rootless=false */
 	const struct spec *spec;
 	const struct record *record; /* exec: of the container, as it is */
 	const char *config;          /* the text of the configuration, for `exec` to come */

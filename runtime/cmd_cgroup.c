@@ -2,13 +2,12 @@
 /* pause, resume, update: commands on a container's cgroup. */
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/signalfd.h>
 #include <unistd.h>
 
 #include "runtime/base/fd.h"
+#include "runtime/base/stop.h"
 #include "runtime/commands.h"
 #include "runtime/group.h"
 #include "runtime/store.h"
@@ -27,23 +26,6 @@ int container_group(struct found *f, const char *what, struct cgroup *ret, struc
 
 /* ---- pause and resume ---- */
 
-/* Signals that would end us between freezing and frozen. */
-static int open_stop(struct err *err)
-{
-	sigset_t set;
-	int fd;
-
-	sigemptyset(&set);
-	sigaddset(&set, SIGHUP);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGQUIT);
-	sigaddset(&set, SIGTERM);
-	fd = signalfd(-1, &set, SFD_CLOEXEC);
-	if (fd < 0 || sigprocmask(SIG_BLOCK, &set, NULL) < 0)
-		return err_set(err, errno, "signalfd");
-	return fd;
-}
-
 static int set_frozen(struct found *f, bool freeze, struct err *err)
 {
 	const char *what = freeze ? "pause" : "resume";
@@ -60,7 +42,7 @@ static int set_frozen(struct found *f, bool freeze, struct err *err)
 			       status == STOPPED ? " (container not running)" : "");
 	if (container_group(f, what, &c, err) < 0)
 		return -1;
-	stop = open_stop(err);
+	stop = stop_open(err);
 	bad = stop < 0 ? -1 : cgroup_freeze(c.dir, freeze, stop, err);
 	cgroup_finish(&c);
 	return bad;

@@ -139,7 +139,6 @@ static int enter(struct arguments *a, struct found *f, int pidfd, struct err *er
 	auto_close int place = -1;
 	struct box b = {
 		.op = OP_EXEC,
-		.table = &create_table,
 		.id = f->record.id,
 		.bundle = f->record.bundle,
 		.store = -1,

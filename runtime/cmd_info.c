@@ -221,7 +221,6 @@ int cmd_steps(struct arguments *a, struct err *err)
 {
 	struct arena arena = {0};
 	struct box b = {.op = OP_RUN, .opt = a->box, .may_add_userns = true, .arena = &arena};
-	const struct table *t = &create_table;
 	bool all = !a->box.bundle && !a->n_operands;
 	int bad = 0;
 
@@ -232,10 +231,10 @@ int cmd_steps(struct arguments *a, struct err *err)
 		b.opt.bundle = a->operands[0];
 	if (!all)
 		bad = box_prepare(&b, NULL, err);
-	for (size_t i = 0; !bad && i < t->n; i++)
-		if (a->steps_exec ? t->rows[i].flags & STEP_ENTERS
-				  : all || step_is_wanted(&b, &t->rows[i]))
-			print_step(&t->rows[i]);
+	for (size_t i = 0; !bad && i < n_steps; i++)
+		if (a->steps_exec ? steps[i].flags & STEP_ENTERS
+				  : all || step_is_wanted(&b, &steps[i]))
+			print_step(&steps[i]);
 	arena_finish(&arena);
 	if (!bad && (fflush(stdout) != 0 || ferror(stdout)))
 		return err_set(err, errno, "write to standard output");

@@ -137,7 +137,6 @@ static int wake(struct found *f, int pidfd, struct err *err)
 	struct spec s;
 	struct box b = {
 		.op = OP_START,
-		.table = &create_table,
 		.id = f->record.id,
 		.bundle = f->record.bundle,
 		.arena = &f->arena,
@@ -156,7 +155,7 @@ static int wake(struct found *f, int pidfd, struct err *err)
 	if (!bad)
 		bad = restore_box(f, &b, &s, &root, err);
 	if (!bad)
-		bad = steps_walk(&b, step_find(&create_table, "wait-start") + 1, err);
+		bad = steps_walk(&b, step_find("wait-start") + 1, err);
 	if (!bad && b.notify >= 0) {
 		/* Whoever wants to delete it need not wait for that. */
 		store_unlock(f->dir);

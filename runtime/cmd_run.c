@@ -4,13 +4,14 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/signalfd.h>
 #include <unistd.h>
 
 #include "runtime/base/fd.h"
 #include "runtime/base/log.h"
+#include "runtime/base/stop.h"
 #include "runtime/commands.h"
 #include "runtime/notify.h"
+#include "runtime/rows.h"
 #include "runtime/selfexe.h"
 #include "runtime/shared.h"
 #include "runtime/steps.h"
@@ -39,25 +40,11 @@ static int block_signals(sigset_t *ret, struct err *err)
 	return 0;
 }
 
-static int open_sigfd(struct err *err)
-{
-	sigset_t set;
-	int fd;
-
-	sigemptyset(&set);
-	sigaddset(&set, SIGHUP);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGQUIT);
-	sigaddset(&set, SIGTERM);
-	fd = signalfd(-1, &set, SFD_CLOEXEC);
-	return fd < 0 ? err_set(err, errno, "signalfd") : fd;
-}
-
 int take_signals(sigset_t *ret_blocked, int *ret_sigfd, struct err *err)
 {
 	if (block_signals(ret_blocked, err) < 0)
 		return -1;
-	*ret_sigfd = open_sigfd(err);
+	*ret_sigfd = stop_open(err);
 	return *ret_sigfd < 0 ? -1 : 0;
 }
 
@@ -85,8 +72,8 @@ static void clean_up_after_hooks(const struct box *b)
 	struct record r;
 	struct err err;
 
-	for (size_t i = 0; b->shared && i < b->table->n; i++)
-		if (b->table->rows[i].ptr && !strncmp(b->table->rows[i].ptr, "/hooks/", 7))
+	for (size_t i = 0; b->shared && i < n_steps; i++)
+		if (steps[i].ptr && !strncmp(steps[i].ptr, "/hooks/", 7))
 			began |= b->shared->rows[i].start != 0;
 	if (began && record_of(b, &r, &err) == 0)
 		run_poststop(&r);
@@ -142,8 +129,7 @@ static int walk(struct box *b, bool foreground, struct err *err)
  */
 static int protect_executable(const struct arguments *a, const struct box *b, struct err *err)
 {
-	bool early =
-		b->spec->linux_->seccomp && b->spec->process && !b->spec->process->noNewPrivileges;
+	bool early = b->spec->process && row_has_early_filter(b);
 
 	if (!(early || nsset_joins(&b->ns)) || !selfexe_is_exposed(&b->ns))
 		return 0;
@@ -155,7 +141,6 @@ static int make_container(struct arguments *a, enum op op, struct err *err)
 	struct arena arena = {0};
 	struct box b = {
 		.op = op,
-		.table = &create_table,
 		.id = a->operands[0],
 		.opt = a->box,
 		.may_add_userns = a->rootless != ROOTLESS_FALSE,

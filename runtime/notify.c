@@ -52,30 +52,17 @@ static int add_mount(struct spec *s, char *source, struct arena *a)
 	return 0;
 }
 
-static int add_variable(struct strs *env, struct arena *a)
-{
-	char **v = arena_array(a, env->n + 2, sizeof(*v));
-
-	if (!v)
-		return -1;
-	if (env->n)
-		memcpy(v, env->v, env->n * sizeof(*v));
-	v[env->n++] = (char *)VARIABLE "=" INSIDE "/" NAME;
-	env->v = v;
-	return 0;
-}
-
 int notify_plan(struct box *b, struct spec *s, const char *root, struct err *err)
 {
 	const char *manager = getenv(VARIABLE);
-	char *source;
+	char *variable[] = {(char *)VARIABLE "=" INSIDE "/" NAME}, *source;
 
 	if (!manager || !*manager || !s->process || has_variable(&s->process->env))
 		return 0;
 	source = store_path(root, b->arena);
 	source = source ? arena_printf(b->arena, "%s/%s/" DIRECTORY, source, b->id) : NULL;
 	if (!source || add_mount(s, source, b->arena) < 0 ||
-	    add_variable(&s->process->env, b->arena) < 0)
+	    strs_append(&s->process->env, variable, 1, b->arena) < 0)
 		return err_set(err, ENOMEM, "the socket for sd_notify");
 	b->notifies = true;
 	return 0;

@@ -65,20 +65,13 @@ int payload_listen_env(struct strs *env, unsigned int n, struct arena *a, char *
 		       struct err *err)
 {
 	const char *names = getenv("LISTEN_FDNAMES");
-	char **v = arena_array(a, env->n + 4, sizeof(*v));
 	char *fds = arena_printf(a, "LISTEN_FDS=%u", n);
 	char *pid = arena_printf(a, "LISTEN_PID=%010d", 0);
 	char *named = names ? arena_printf(a, "LISTEN_FDNAMES=%s", names) : NULL;
+	char *more[] = {fds, pid, named};
 
-	if (!v || !fds || !pid || (names && !named))
+	if (!fds || !pid || (names && !named) || strs_append(env, more, named ? 3 : 2, a) < 0)
 		return err_at(err, "/process/env", ENOMEM, "the environment");
-	if (env->n)
-		memcpy(v, env->v, env->n * sizeof(*v));
-	v[env->n++] = fds;
-	v[env->n++] = pid;
-	if (named)
-		v[env->n++] = named;
-	env->v = v;
 	*ret_pid = strchr(pid, '=') + 1;
 	return 0;
 }

@@ -89,15 +89,8 @@ static int add_groups(const struct exec_options *o, struct spec_user *u, struct 
 /* `list` with the strings of an option behind it. */
 static int append(struct strs *list, const struct opt_list *more, struct arena *a, struct err *err)
 {
-	char **v = arena_array(a, list->n + more->n + 1, sizeof(*v));
-
-	if (!v)
+	if (strs_append(list, (char *const *)more->v, more->n, a) < 0)
 		return err_set(err, ENOMEM, "the process");
-	if (list->n)
-		memcpy(v, list->v, list->n * sizeof(*v));
-	for (size_t i = 0; i < more->n; i++)
-		v[list->n + i] = (char *)more->v[i];
-	*list = (struct strs){v, list->n + more->n};
 	return 0;
 }
 

@@ -193,15 +193,8 @@ int resctrl_remove(int state, struct err *err)
 static int write_file(int dir, const char *name, const char *text)
 {
 	auto_close int fd = openat(dir, name, O_WRONLY | O_NOFOLLOW | O_CLOEXEC);
-	size_t len = strlen(text);
-	ssize_t n;
 
-	if (fd < 0)
-		return -1;
-	n = write(fd, text, len);
-	if (n >= 0 && (size_t)n != len)
-		errno = EIO;
-	return n == (ssize_t)len ? 0 : -1;
+	return fd < 0 ? -1 : fd_write_once(fd, text, strlen(text));
 }
 
 /* In the arena; NULL when it cannot be read. */

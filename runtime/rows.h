@@ -59,6 +59,15 @@ void row_net_devices_undo(struct box *b);
 bool row_has_resctrl(const struct box *b);
 int row_resctrl_apply(struct box *b, struct err *err);
 void row_resctrl_undo(struct box *b);
+/* Seccomp without no_new_privs: no stub then, which the filter may forbid to execute. */
+bool row_has_early_filter(const struct box *b);
+
+/*
+ * A handle of procfs: the host's, or, for who enters a container and has brought none
+ * along, that inside, which is also *ret_own, the caller's to close.  -1 and err.
+ */
+int row_procfs(const struct box *b, int *ret_own, struct err *err);
+
 bool row_has_apparmor(const struct box *b);
 int row_apparmor_apply(struct box *b, struct err *err);
 bool row_has_label(const struct box *b);

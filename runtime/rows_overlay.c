@@ -208,7 +208,7 @@ int row_overlay_claim_apply(struct box *b, struct err *err)
 
 static bool has_run(const struct box *b)
 {
-	return b->shared && b->shared->rows[step_find(&create_table, "exec")].end;
+	return b->shared && b->shared->rows[step_find("exec")].end;
 }
 
 /* What the payload has made of the upper directory stays, be it nothing. */

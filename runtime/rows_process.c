@@ -104,29 +104,35 @@ bool row_has_apparmor(const struct box *b)
 	return b->spec->process && b->spec->process->apparmorProfile;
 }
 
-/* What a stub follows it does itself, or it would be confined in the payload's place. */
-static bool has_stub(const struct box *b)
+int row_procfs(const struct box *b, int *ret_own, struct err *err)
 {
-	return !b->spec->linux_->seccomp || b->spec->process->noNewPrivileges;
+	*ret_own = -1;
+	if (b->op != OP_EXEC)
+		return b->procfd;
+	*ret_own = procfs_open_root(err);
+	return *ret_own;
 }
 
+/* Where there is a stub it does it itself, or it would be confined in the payload's place. */
 int row_apparmor_apply(struct box *b, struct err *err)
 {
 	const char *profile = b->spec->process->apparmorProfile;
 	const char *fake = faults_apparmor();
-	/* Who enters a container has brought no handle of the host's along. */
-	auto_close int inside = b->op == OP_EXEC && !fake ? procfs_open_root(err) : -1;
+	auto_close int own = -1;
+	int proc = fake ? -1 : row_procfs(b, &own, err);
 
-	if (b->op == OP_EXEC && !fake && inside < 0)
+	if (!fake && proc < 0)
 		return err_under(err, "/process/apparmorProfile");
-	b->apparmor.dir = fake ? open(fake, O_PATH | O_DIRECTORY | O_CLOEXEC)
-			       : apparmor_open(b->op == OP_EXEC ? inside : b->procfd, err);
+	b->apparmor.dir =
+		fake ? open(fake, O_PATH | O_DIRECTORY | O_CLOEXEC) : apparmor_open(proc, err);
 	if (b->apparmor.dir < 0)
 		return -1;
 	b->apparmor.request = apparmor_request(profile, b->arena);
 	if (!b->apparmor.request)
 		return err_at(err, "/process/apparmorProfile", ENOMEM, "the profile");
-	return has_stub(b) ? 0 : apparmor_set(b->apparmor.dir, profile, b->apparmor.request, err);
+	if (!row_has_early_filter(b))
+		return 0;
+	return apparmor_set(b->apparmor.dir, profile, b->apparmor.request, err);
 }
 
 bool row_has_rlimits(const struct box *b)

@@ -307,10 +307,9 @@ bool row_is_labelled(const struct box *b)
 static int open_attributes(const struct box *b, struct err *err)
 {
 	const char *fake = faults_selinux();
-	/* Who enters a container has brought no handle of the host's along. */
-	auto_close int inside = b->op == OP_EXEC && !fake ? procfs_open_root(err) : -1;
+	auto_close int own = -1;
 	auto_close int stand_in = fake ? open(fake, O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
-	int proc = b->op == OP_EXEC ? inside : b->procfd, fd;
+	int proc = fake ? -1 : row_procfs(b, &own, err), fd;
 
 	if (!fake && proc < 0)
 		return -1;
@@ -325,8 +324,7 @@ static int open_attributes(const struct box *b, struct err *err)
  */
 int row_selinux_apply(struct box *b, struct err *err)
 {
-	bool stub =
-		!b->spec->linux_->seccomp || !b->spec->process || b->spec->process->noNewPrivileges;
+	bool stub = !b->spec->process || !row_has_early_filter(b);
 	const char *label = b->label.process;
 	int dir = open_attributes(b, err);
 

@@ -228,7 +228,7 @@ static bool has_no_new_privs(const struct box *b)
 	return b->spec->process && b->spec->process->noNewPrivileges;
 }
 
-static bool has_early_filter(const struct box *b)
+bool row_has_early_filter(const struct box *b)
 {
 	return has_filter(b) && !has_no_new_privs(b);
 }
@@ -261,7 +261,7 @@ static int late_filter_apply(struct box *b, struct err *err)
 /* An early filter may forbid to execute a memory file: see selfexe.h. */
 static bool wants_stub(const struct box *b)
 {
-	return b->spec->process && !has_early_filter(b);
+	return b->spec->process && !row_has_early_filter(b);
 }
 
 static int stub_apply(struct box *b, struct err *err)
@@ -374,7 +374,7 @@ static int ready_apply(struct box *b, struct err *err)
 	return b->late_filter && agent_is_needed(b) ? agent_announce(b, err) : 0;
 }
 
-static const struct step steps[] = {
+const struct step steps[] = {
 	/* First: it claims the id, and its undo is the last. */
 	{"state", HOST, NULL, NULL, row_state_apply, row_state_undo, 0},
 	/* The lock that two containers race for, before anything is made for either. */
@@ -528,7 +528,8 @@ static const struct step steps[] = {
 	 * Without no_new_privs it needs CAP_SYS_ADMIN, which the next row takes; the
 	 * later it is, the less it has to allow to us.
 	 */
-	{"early-filter", BOX, "/linux/seccomp", has_early_filter, filter_apply, NULL, STEP_ENTERS},
+	{"early-filter", BOX, "/linux/seccomp", row_has_early_filter, filter_apply, NULL,
+	 STEP_ENTERS},
 	{"no-new-privs", BOX, "/process/noNewPrivileges", has_no_new_privs, no_new_privs_apply,
 	 NULL, STEP_ENTERS},
 	/* The last privilege goes. */
@@ -561,5 +562,5 @@ static const struct step steps[] = {
 	{"poststart", HOST, "/hooks/poststart", row_has_poststart, row_poststart_apply, NULL, 0},
 };
 
-const struct table create_table = {steps, sizeof(steps) / sizeof(steps[0])};
+const size_t n_steps = sizeof(steps) / sizeof(steps[0]);
 _Static_assert(sizeof(steps) / sizeof(steps[0]) <= MAX_STEPS, "struct shared has a slot for each");

@@ -37,18 +37,14 @@ struct step {
 	unsigned int flags;         /* STEP_* */
 };
 
-struct table {
-	const struct step *rows;
-	size_t n;
-};
-
-extern const struct table create_table;
+extern const struct step steps[];
+extern const size_t n_steps;
 
 /* Will the box walk this row? */
 bool step_is_wanted(const struct box *b, const struct step *s);
 
 /* The row of that name; it must exist. */
-size_t step_find(const struct table *t, const char *name);
+size_t step_find(const char *name);
 
 /*
  * Walk the table from row `first` on.  In the host: returns 0 when the payload

@@ -17,25 +17,30 @@
 
 #include "runtime/base/fd.h"
 #include "runtime/base/log.h"
+#include "runtime/base/stop.h"
 #include "runtime/baton.h"
 #include "runtime/faults.h"
 #include "runtime/shared.h"
 #include "runtime/steps.h"
 #include "spec/json.h"
 
-size_t step_find(const struct table *t, const char *name)
+size_t step_find(const char *name)
 {
-	for (size_t i = 0; i < t->n; i++)
-		if (!strcmp(t->rows[i].name, name))
+	for (size_t i = 0; i < n_steps; i++)
+		if (!strcmp(steps[i].name, name))
 			return i;
 	abort();
 }
 
+/* `exec` has some of the rows only. */
+static bool is_of_command(const struct box *b, const struct step *s)
+{
+	return b->op != OP_EXEC || (s->flags & STEP_ENTERS);
+}
+
 bool step_is_wanted(const struct box *b, const struct step *s)
 {
-	if (b->op == OP_EXEC && !(s->flags & STEP_ENTERS))
-		return false;
-	return !s->wanted || s->wanted(b);
+	return is_of_command(b, s) && (!s->wanted || s->wanted(b));
 }
 
 static long long now_ns(void)
@@ -49,7 +54,7 @@ static long long now_ns(void)
 /* One row on its own side. */
 static int run_row(struct box *b, size_t i, struct err *err)
 {
-	const struct step *s = &b->table->rows[i];
+	const struct step *s = &steps[i];
 	long long start = now_ns();
 	int bad = 0;
 
@@ -86,8 +91,8 @@ static _Noreturn void walk_box(struct box *b, size_t first)
 	enum side turn = HOST;
 	struct err err;
 
-	for (size_t i = first; i < b->table->n; i++) {
-		const struct step *s = &b->table->rows[i];
+	for (size_t i = first; i < n_steps; i++) {
+		const struct step *s = &steps[i];
 
 		if ((s->flags & STEP_BESIDE) || !step_is_wanted(b, s))
 			continue;
@@ -108,22 +113,13 @@ static int check_interrupted(const struct box *b, struct err *err)
 {
 	static const struct timespec at_once;
 	siginfo_t info;
-	sigset_t set;
+	sigset_t set = stop_signals();
 	int sig;
 
 	if (b->sigfd < 0)
 		return 0;
-	sigemptyset(&set);
-	sigaddset(&set, SIGHUP);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGQUIT);
-	sigaddset(&set, SIGTERM);
 	sig = sigtimedwait(&set, &info, &at_once);
-	if (sig < 0)
-		return 0;
-	err_set(err, 0, "interrupted by signal %d (%s)", sig, strsignal(sig));
-	err->exit = 128 + sig;
-	return -1;
+	return sig < 0 ? 0 : stop_interrupted(sig, err);
 }
 
 /* What the box does until it execs, seen from the host. */
@@ -131,17 +127,17 @@ static int await_payload(struct box *b, struct err *err)
 {
 	if (baton_await_box(b, BATON_READY, err) < 0 || baton_await_exec(b, err) < 0)
 		return -1;
-	b->shared->rows[step_find(b->table, "exec")].end = now_ns();
+	b->shared->rows[step_find("exec")].end = now_ns();
 	return 0;
 }
 
 static int walk_host(struct box *b, size_t first, struct err *err)
 {
-	size_t exec = step_find(b->table, "exec");
+	size_t exec = step_find("exec");
 	enum side turn = HOST;
 
-	for (size_t i = first; i < b->table->n; i++) {
-		const struct step *s = &b->table->rows[i];
+	for (size_t i = first; i < n_steps; i++) {
+		const struct step *s = &steps[i];
 
 		if (!step_is_wanted(b, s))
 			continue;
@@ -177,10 +173,9 @@ static int walk_host(struct box *b, size_t first, struct err *err)
 
 void steps_undo(struct box *b)
 {
-	for (size_t i = b->table->n; i-- > 0;)
-		if (b->table->rows[i].undo &&
-		    (b->op != OP_EXEC || (b->table->rows[i].flags & STEP_ENTERS)))
-			b->table->rows[i].undo(b);
+	for (size_t i = n_steps; i-- > 0;)
+		if (steps[i].undo && is_of_command(b, &steps[i]))
+			steps[i].undo(b);
 }
 
 int steps_walk(struct box *b, size_t first, struct err *err)
@@ -203,13 +198,13 @@ int steps_walk(struct box *b, size_t first, struct err *err)
 static void trace_row(struct json *j, const struct box *b, size_t i)
 {
 	long long start = b->shared->rows[i].start, end = b->shared->rows[i].end;
-	bool host = b->table->rows[i].side == HOST;
+	bool host = steps[i].side == HOST;
 
 	if (!start || !end)
 		return;
 	json_open_object(j);
 	json_key(j, "name");
-	json_str(j, b->table->rows[i].name);
+	json_str(j, steps[i].name);
 	json_key(j, "cat");
 	json_str(j, host ? "host" : "box");
 	json_key(j, "ph");
@@ -243,7 +238,7 @@ int steps_write_trace(const struct box *b, const char *file, struct err *err)
 	json_open_object(j);
 	json_key(j, "traceEvents");
 	json_open_array(j);
-	for (size_t i = 0; b->shared && i < b->table->n; i++)
+	for (size_t i = 0; b->shared && i < n_steps; i++)
 		trace_row(j, b, i);
 	json_close_array(j);
 	json_close_object(j);

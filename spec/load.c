@@ -176,6 +176,20 @@ int check_hook(void *obj, uint64_t present, struct err *err)
 	return check_env(&h->env, err);
 }
 
+int strs_append(struct strs *list, char *const *more, size_t n, struct arena *a)
+{
+	char **v = arena_array(a, list->n + n + 1, sizeof(*v));
+
+	if (!v)
+		return -1;
+	if (list->n)
+		memcpy(v, list->v, list->n * sizeof(*v));
+	if (n)
+		memcpy(v + list->n, more, n * sizeof(*v));
+	*list = (struct strs){v, list->n + n};
+	return 0;
+}
+
 int spec_parse(const char *text, size_t len, struct arena *a, struct spec **ret_spec,
 	       struct err *err)
 {

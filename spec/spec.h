@@ -38,6 +38,12 @@ struct strs {
 	size_t n;
 };
 
+/*
+ * The list with n more strings behind; what it was made of stays as it is, for others
+ * who have it.  -1: no memory.
+ */
+int strs_append(struct strs *list, char *const *more, size_t n, struct arena *a);
+
 struct u32s {
 	uint32_t *v;
 	size_t n;

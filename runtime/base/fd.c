@@ -16,6 +16,34 @@ void fd_cleanup(int *fd)
 	errno = saved;
 }
 
+int fd_write_once(int fd, const char *text, size_t len)
+{
+	ssize_t n;
+
+	do
+		n = write(fd, text, len);
+	while (n < 0 && errno == EINTR);
+	if (n >= 0 && (size_t)n != len)
+		errno = EIO;
+	return n == (ssize_t)len ? 0 : -1;
+}
+
+ssize_t fd_read_text(int fd, char *buf, size_t size)
+{
+	size_t len = 0;
+	ssize_t n;
+
+	do {
+		n = read(fd, buf + len, size - 1 - len);
+		if (n > 0)
+			len += (size_t)n;
+	} while (n > 0 && len < size - 1);
+	if (n < 0)
+		return -1;
+	buf[len] = '\0';
+	return (ssize_t)len;
+}
+
 int fd_write_all(int fd, const void *buf, size_t len)
 {
 	const char *p = buf;

@@ -33,6 +33,13 @@ static inline int fd_take(int *fd)
 	return taken;
 }
 
+/*
+ * Files of the kernel's: the whole text in one write(2), as their parsers want it; 0,
+ * or -1 and errno.  And up to size - 1 bytes, terminated; their number, or -1.
+ */
+int fd_write_once(int fd, const char *text, size_t len);
+ssize_t fd_read_text(int fd, char *buf, size_t size);
+
 /* Write everything, over short writes and EINTR.  0, or -1 and errno. */
 int fd_write_all(int fd, const void *buf, size_t len);
 

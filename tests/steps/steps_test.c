@@ -18,8 +18,6 @@ static void check(bool ok, const char *name, const char *detail)
 	printf("%s - %s%s%s\n", ok ? "ok" : "not ok", name, ok ? "" : ": ", ok ? "" : detail);
 }
 
-static const struct table *const table = &create_table;
-
 /*
  * A failure of these rows is a warning only.  A name may be added here together
  * with the sentence of the specification that allows it, and not otherwise.
@@ -36,10 +34,9 @@ static bool is_listed(const char *const *list, const char *name)
 
 static void test_soft(void)
 {
-	for (size_t i = 0; i < table->n; i++)
-		if (!!(table->rows[i].flags & STEP_SOFT) !=
-		    is_listed(soft_rows, table->rows[i].name)) {
-			check(false, "soft rows are those of the list", table->rows[i].name);
+	for (size_t i = 0; i < n_steps; i++)
+		if (!!(steps[i].flags & STEP_SOFT) != is_listed(soft_rows, steps[i].name)) {
+			check(false, "soft rows are those of the list", steps[i].name);
 			return;
 		}
 	check(true, "soft rows are those of the list", "");
@@ -48,9 +45,9 @@ static void test_soft(void)
 /* Killing the box destroys its namespaces: that is the undo of all its rows. */
 static void test_undo(void)
 {
-	for (size_t i = 0; i < table->n; i++)
-		if (table->rows[i].side == BOX && table->rows[i].undo) {
-			check(false, "rows of the box have no undo", table->rows[i].name);
+	for (size_t i = 0; i < n_steps; i++)
+		if (steps[i].side == BOX && steps[i].undo) {
+			check(false, "rows of the box have no undo", steps[i].name);
 			return;
 		}
 	check(true, "rows of the box have no undo", "");
@@ -60,19 +57,17 @@ static void test_undo(void)
 /* `enters`: of the rows of exec only. */
 static void test_beside(unsigned int enters)
 {
-	for (size_t i = 0; i < table->n; i++) {
+	for (size_t i = 0; i < n_steps; i++) {
 		size_t k = i + 1;
 
-		if (!(table->rows[i].flags & STEP_BESIDE) ||
-		    (table->rows[i].flags & enters) != enters)
+		if (!(steps[i].flags & STEP_BESIDE) || (steps[i].flags & enters) != enters)
 			continue;
-		while (k < table->n && ((table->rows[k].flags & STEP_BESIDE) ||
-					(table->rows[k].flags & enters) != enters ||
-					(table->rows[k].side == BOX && table->rows[k].wanted)))
+		while (k < n_steps &&
+		       ((steps[k].flags & STEP_BESIDE) || (steps[k].flags & enters) != enters ||
+			(steps[k].side == BOX && steps[k].wanted)))
 			k++;
-		if (table->rows[i].side != HOST || k == table->n || table->rows[k].side != BOX) {
-			check(false, "a row of the box follows those beside it",
-			      table->rows[i].name);
+		if (steps[i].side != HOST || k == n_steps || steps[k].side != BOX) {
+			check(false, "a row of the box follows those beside it", steps[i].name);
 			return;
 		}
 	}
@@ -83,13 +78,12 @@ static void test_names(void)
 {
 	const char *bad = "";
 
-	for (size_t i = 0; i < table->n; i++) {
-		if (strlen(table->rows[i].name) >= sizeof(((struct err *)0)->step) ||
-		    !table->rows[i].apply)
-			bad = table->rows[i].name;
+	for (size_t i = 0; i < n_steps; i++) {
+		if (strlen(steps[i].name) >= sizeof(((struct err *)0)->step) || !steps[i].apply)
+			bad = steps[i].name;
 		for (size_t k = 0; k < i; k++)
-			if (!strcmp(table->rows[i].name, table->rows[k].name))
-				bad = table->rows[i].name;
+			if (!strcmp(steps[i].name, steps[k].name))
+				bad = steps[i].name;
 	}
 	check(!*bad, "names are unique and fit, every row does something", bad);
 }
@@ -107,8 +101,8 @@ static void visit_field(const struct field_visit *v, void *data)
 
 	if (v->how != ROW || is_listed(outside, v->row))
 		return;
-	for (size_t i = 0; i < table->n; i++)
-		if (!strcmp(table->rows[i].name, v->row))
+	for (size_t i = 0; i < n_steps; i++)
+		if (!strcmp(steps[i].name, v->row))
 			return;
 	snprintf(f->bad, sizeof(f->bad), "%s by %s", v->ptr, v->row);
 }
@@ -137,14 +131,14 @@ static void visit_ptr(const struct field_visit *v, void *data)
 
 static void test_pointers(void)
 {
-	for (size_t i = 0; i < table->n; i++) {
-		struct wanted w = {.ptr = table->rows[i].ptr};
+	for (size_t i = 0; i < n_steps; i++) {
+		struct wanted w = {.ptr = steps[i].ptr};
 
 		if (!w.ptr)
 			continue;
 		fields_visit(&object_spec, visit_ptr, &w);
 		if (!w.seen) {
-			check(false, "every row's pointer is a property", table->rows[i].name);
+			check(false, "every row's pointer is a property", steps[i].name);
 			return;
 		}
 	}
