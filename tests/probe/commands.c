@@ -440,6 +440,15 @@ static int do_watch(char **arg)
 	return hits ? 1 : 0;
 }
 
+/* The container's own root, which who comes in looks its working directory up in. */
+static bool is_own_root(const char *path)
+{
+	struct stat there, own;
+
+	return stat(path, &there) == 0 && stat("/", &own) == 0 && there.st_dev == own.st_dev &&
+	       there.st_ino == own.st_ino;
+}
+
 /* Handles that lead out of the container, of a process that has just been killed. */
 static int snatch_fds(int pid)
 {
@@ -454,7 +463,7 @@ static int snatch_fds(int pid)
 		if (n <= 0)
 			continue;
 		target[n] = '\0';
-		if (is_harmless(target) || target[0] != '/')
+		if (is_harmless(target) || target[0] != '/' || is_own_root(path))
 			continue;
 		printf("snatched %s: %s\n", path, target);
 		hits++;
