@@ -73,7 +73,7 @@ static const struct field user_fields[] = {
 	{F(spec_user, gid, K_U32), .required = true, ANY_ID, BY("user"),
 	 .doc = "Group ID, as seen inside of the container."},
 	{F(spec_user, umask, K_OPT_U64), RANGE(0, 0777), BY("umask"), .zero_asks = true,
-	 .doc = "File mode creation mask, in decimal.  Unchanged when absent."},
+	 SINCE(1, 0, 2), .doc = "File mode creation mask, in decimal.  Unchanged when absent."},
 	{F(spec_user, additionalGids, K_U32S), ANY_ID, BY("user"),
 	 .doc = "Supplementary group IDs, as seen inside of the container."},
 	{F(spec_user, username, K_STR), .applied = IGNORED,
@@ -102,7 +102,7 @@ static const struct field rlimit_fields[] = {
 	{F(spec_rlimit, hard, K_U64), .required = true, ANY_U64, .applied = LIKE_OWNER,
 	 .doc = "The ceiling of the soft value."},
 };
-static const struct object object_rlimit = OBJECT(spec_rlimit, rlimit_fields, check_rlimit);
+static const struct object object_rlimit = OBJECT(spec_rlimit, rlimit_fields, rules_rlimit);
 
 static const struct field scheduler_fields[] = {
 	{F(spec_scheduler, policy, K_ENUM), .required = true, .names = sched_policies,
@@ -121,7 +121,7 @@ static const struct field scheduler_fields[] = {
 	 .doc = "Deadline scheduling: nanoseconds of the period."},
 };
 static const struct object object_scheduler =
-	OBJECT(spec_scheduler, scheduler_fields, check_scheduler);
+	OBJECT(spec_scheduler, scheduler_fields, rules_scheduler);
 
 static const struct field ioprio_fields[] = {
 	{F(spec_ioprio, class, K_ENUM), .required = true, .names = ioprio_classes,
@@ -136,7 +136,7 @@ static const struct field affinity_fields[] = {
 	 .doc = "CPUs of the runtime while it enters the container."},
 	{F(spec_affinity, final, K_STR), BY("affinity"), .doc = "CPUs of the process."},
 };
-static const struct object object_affinity = OBJECT(spec_affinity, affinity_fields, check_affinity);
+static const struct object object_affinity = OBJECT(spec_affinity, affinity_fields, rules_affinity);
 
 static const struct field process_fields[] = {
 	{F(spec_process, terminal, K_BOOL), BY("terminal"),
@@ -167,13 +167,14 @@ static const struct field process_fields[] = {
 	 .zero_asks = true,
 	 .doc = "How eagerly the kernel ends it when memory is short.  Unchanged when absent."},
 	{F(spec_process, scheduler, K_PTR), .object = &object_scheduler, BY("scheduler"),
-	 .doc = "CPU scheduling of the process."},
+	 SINCE(1, 1, 0), .doc = "CPU scheduling of the process."},
 	{F(spec_process, ioPriority, K_PTR), .object = &object_ioprio, BY("io-priority"),
-	 .doc = "I/O scheduling of the process."},
+	 SINCE(1, 1, 0), .doc = "I/O scheduling of the process."},
 	{F(spec_process, execCPUAffinity, K_PTR), .object = &object_affinity, .applied = MEMBERS,
+	 SINCE(1, 2, 1),
 	 .doc = "CPUs of processes that enter the container later; no effect on the first one."},
 };
-const struct object object_process = OBJECT(spec_process, process_fields, check_process);
+const struct object object_process = OBJECT(spec_process, process_fields, rules_process);
 
 /* ---- root, mounts, hooks ---- */
 
@@ -193,7 +194,7 @@ static const struct field idmap_fields[] = {
 	{F(spec_idmap, size, K_U32), .required = true, RANGE(1, UINT32_MAX), .applied = LIKE_OWNER,
 	 .doc = "How many IDs."},
 };
-const struct object object_idmap = OBJECT(spec_idmap, idmap_fields, check_idmap);
+const struct object object_idmap = OBJECT(spec_idmap, idmap_fields, rules_idmap);
 
 static const struct field mount_fields[] = {
 	{F(spec_mount, destination, K_STR), .required = true, .nonempty = true,
@@ -206,12 +207,13 @@ static const struct field mount_fields[] = {
 	{F(spec_mount, options, K_STRS), .applied = LIKE_OWNER,
 	 .doc = "Mount options, with the names of mount(8)."},
 	{F(spec_mount, uidMappings, K_LIST), .object = &object_idmap, BY("idmapped-mounts"),
+	 SINCE(1, 1, 0),
 	 .doc = "User IDs of an ID-mapped bind mount: which ones files of the source seem to "
 		"have, on the host.  At most 340 entries."},
 	{F(spec_mount, gidMappings, K_LIST), .object = &object_idmap, BY("idmapped-mounts"),
-	 .doc = "The same for group IDs; both go together."},
+	 SINCE(1, 1, 0), .doc = "The same for group IDs; both go together."},
 };
-static const struct object object_mount = OBJECT(spec_mount, mount_fields, check_mount);
+static const struct object object_mount = OBJECT(spec_mount, mount_fields, rules_mount);
 
 static const struct field hook_fields[] = {
 	{F(spec_hook, path, K_STR), .required = true, .nonempty = true, .absolute = true,
@@ -223,17 +225,18 @@ static const struct field hook_fields[] = {
 	{F(spec_hook, timeout, K_OPT_U64), RANGE(1, INT32_MAX), .applied = LIKE_OWNER,
 	 .doc = "Seconds after which the hook has failed."},
 };
-static const struct object object_hook = OBJECT(spec_hook, hook_fields, check_hook);
+static const struct object object_hook = OBJECT(spec_hook, hook_fields, rules_hook);
 
 static const struct field hook_set_fields[] = {
 	{F(spec_hook_sets, prestart, K_LIST), .object = &object_hook, BY("prestart"),
 	 .doc = "Run on the host, before createRuntime.  Deprecated."},
 	{F(spec_hook_sets, createRuntime, K_LIST), .object = &object_hook, BY("create-runtime"),
+	 SINCE(1, 0, 2),
 	 .doc = "Run on the host, once the namespaces exist and before the root changes."},
 	{F(spec_hook_sets, createContainer, K_LIST), .object = &object_hook, BY("create-container"),
-	 .doc = "Run in the container's namespaces, before the root changes."},
+	 SINCE(1, 0, 2), .doc = "Run in the container's namespaces, before the root changes."},
 	{F(spec_hook_sets, startContainer, K_LIST), .object = &object_hook, BY("start-container"),
-	 .doc = "Run in the container, before the program."},
+	 SINCE(1, 0, 2), .doc = "Run in the container, before the program."},
 	{F(spec_hook_sets, poststart, K_LIST), .object = &object_hook, BY("poststart"),
 	 .doc = "Run on the host, after the program has started."},
 	{F(spec_hook_sets, poststop, K_LIST), .object = &object_hook, BY("poststop"),
@@ -250,7 +253,7 @@ static const struct field spec_fields[] = {
 	 .doc = "The process to run; needed to start the container."},
 	{F(spec, hostname, K_STR), .longest = 64, BY("hostname"),
 	 .doc = "Host name, in a UTS namespace of the container's own."},
-	{F(spec, domainname, K_STR), .longest = 64, BY("domainname"),
+	{F(spec, domainname, K_STR), .longest = 64, BY("domainname"), SINCE(1, 1, 0),
 	 .doc = "NIS domain name, in a UTS namespace of the container's own."},
 	{F(spec, mounts, K_LIST), .object = &object_mount, BY("mounts"),
 	 .doc = "What is mounted, in this order."},
@@ -261,4 +264,4 @@ static const struct field spec_fields[] = {
 	{F_AS(spec, linux_, "linux", K_PTR), .object = &object_linux, .applied = MEMBERS,
 	 .doc = "What Linux has and other systems have not."},
 };
-const struct object object_spec = OBJECT(spec, spec_fields, check_spec);
+const struct object object_spec = OBJECT(spec, spec_fields, rules_spec);

@@ -66,7 +66,10 @@ enum applied {
 	V1_ONLY     /* of cgroup v1, with nothing in v2 that does the same: refused */
 };
 
+struct findings;
 struct object;
+
+#define SINCE(major, minor, patch) .since = ((major)*10000 + (minor)*100 + (patch))
 
 struct field {
 	const char *name;
@@ -86,23 +89,32 @@ struct field {
 	const struct object *object; /* of K_OBJ, K_PTR, K_LIST, K_OBJMAP */
 	enum applied applied;
 	const char *row;
-	const char *doc; /* one line of the manual */
+	unsigned int since; /* SINCE(): the specification's version, if it is not 1.0.0 */
+	const char *doc;    /* one line of the manual */
 };
 
 /*
- * A JSON object and the structure behind it.  check() looks at one object on
- * its own, once all of its members are read; err->ptr is relative to the object.
- * `present` has the bit of each field that the text has: see object_has().
+ * What the tables cannot say of an object, looked at once all of its members are read;
+ * pointers of findings are relative to the object.  `present` has the bit of each field
+ * that the text has: see object_has().
  */
+struct rule {
+	void (*check)(void *obj, uint64_t present, struct findings *f); /* NULL ends a list */
+	/* What it looks at, parted by spaces: it is left out when one of these is wrong. */
+	const char *members;
+};
+
+/* A JSON object and the structure behind it. */
 struct object {
 	const struct field *fields;
 	size_t n;
 	size_t size;
-	int (*check)(void *obj, uint64_t present, struct err *err);
+	const struct rule *rules; /* or NULL */
 };
 
 extern const struct object object_spec, object_process, object_linux, object_resources;
 extern const struct object object_idmap, object_seccomp, object_device, object_hook_sets;
+extern const struct object object_syscall;
 
 /* Is the member of that name among those of `present`? */
 bool object_has(const struct object *o, uint64_t present, const char *name);
@@ -140,26 +152,15 @@ struct field_visit {
 typedef void field_visitor(const struct field_visit *v, void *data);
 void fields_visit(const struct object *top, field_visitor *visit, void *data);
 
-/* Rules of one object each, in load.c, rules_linux.c and rules_process.c. */
-int check_spec(void *obj, uint64_t present, struct err *err);
-int check_process(void *obj, uint64_t present, struct err *err);
-int check_rlimit(void *obj, uint64_t present, struct err *err);
-int check_idmap(void *obj, uint64_t present, struct err *err);
-int check_mount(void *obj, uint64_t present, struct err *err);
-int check_hook(void *obj, uint64_t present, struct err *err);
-int check_linux(void *obj, uint64_t present, struct err *err);
-int check_device(void *obj, uint64_t present, struct err *err);
-int check_devrule(void *obj, uint64_t present, struct err *err);
-int check_hugepage(void *obj, uint64_t present, struct err *err);
-int check_syscall(void *obj, uint64_t present, struct err *err);
-int check_seccomp(void *obj, uint64_t present, struct err *err);
+/* In load.c, rules_linux.c and rules_process.c. */
+extern const struct rule rules_spec[], rules_process[], rules_rlimit[], rules_idmap[];
+extern const struct rule rules_mount[], rules_hook[], rules_linux[], rules_device[];
+extern const struct rule rules_devrule[], rules_hugepage[], rules_rdt[], rules_syscall[];
+extern const struct rule rules_seccomp[], rules_affinity[], rules_scheduler[];
+extern const struct rule rules_personality[], rules_mempolicy[];
 struct spec_idmaps;
-int check_idmaps(const struct spec_idmaps *list, const char *name, bool userns, struct err *err);
-int check_affinity(void *obj, uint64_t present, struct err *err);
-int check_scheduler(void *obj, uint64_t present, struct err *err);
-int check_personality(void *obj, uint64_t present, struct err *err);
-int check_rdt(void *obj, uint64_t present, struct err *err);
-int check_mempolicy(void *obj, uint64_t present, struct err *err);
+void check_idmaps(const struct spec_idmaps *list, const char *name, bool userns,
+		  struct findings *f);
 
 /* Table notation; used by fields*.c only. */
 #define F(type, member, kind_) F_AS(type, member, #member, kind_)
@@ -174,9 +175,9 @@ int check_mempolicy(void *obj, uint64_t present, struct err *err);
 #define ANY_ID RANGE(0, UINT32_MAX - 1)
 /* Versions of clang-format disagree about braces in macros. */
 /* clang-format off */
-#define OBJECT(type, fields_, check_)                                                              \
+#define OBJECT(type, fields_, rules_)                                                              \
 	{.fields = (fields_), .n = sizeof(fields_) / sizeof((fields_)[0]),                         \
-	 .size = sizeof(struct type), .check = (check_)}
+	 .size = sizeof(struct type), .rules = (rules_)}
 /* clang-format on */
 
 #endif

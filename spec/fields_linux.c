@@ -118,7 +118,7 @@ static const struct field device_fields[] = {
 	{F(spec_device, uid, K_OPT_U64), ANY_ID, .applied = LIKE_OWNER, .doc = "Owner."},
 	{F(spec_device, gid, K_OPT_U64), ANY_ID, .applied = LIKE_OWNER, .doc = "Group."},
 };
-const struct object object_device = OBJECT(spec_device, device_fields, check_device);
+const struct object object_device = OBJECT(spec_device, device_fields, rules_device);
 
 static const struct field netdev_fields[] = {
 	{F(spec_netdev, name, K_STR), .longest = 15, .applied = LIKE_OWNER,
@@ -145,32 +145,33 @@ static const struct field syscall_fields[] = {
 	{F(spec_syscall, action, K_ENUM), .required = true, .names = actions, .applied = LIKE_OWNER,
 	 .doc = "What happens to them, SCMP_ACT_*."},
 	{F(spec_syscall, errnoRet, K_OPT_U64), RANGE(0, 65535), .applied = LIKE_OWNER,
+	 SINCE(1, 1, 0),
 	 .doc = "SCMP_ACT_ERRNO: the error returned, at most 4095.  "
 		"SCMP_ACT_TRACE: the tracer's message.  Without it: EPERM."},
 	{F(spec_syscall, args, K_LIST), .object = &object_arg, .applied = LIKE_OWNER,
 	 .doc = "Conditions on the arguments."},
 };
-static const struct object object_syscall = OBJECT(spec_syscall, syscall_fields, check_syscall);
+const struct object object_syscall = OBJECT(spec_syscall, syscall_fields, rules_syscall);
 
 static const struct field seccomp_fields[] = {
 	{F(spec_seccomp, defaultAction, K_ENUM), .required = true, .names = actions,
 	 .applied = LIKE_OWNER, .doc = "What happens to all other system calls."},
 	{F(spec_seccomp, defaultErrnoRet, K_OPT_U64), RANGE(0, 65535), .applied = LIKE_OWNER,
-	 .doc = "Like errnoRet, for the default action."},
+	 SINCE(1, 1, 0), .doc = "Like errnoRet, for the default action."},
 	{F(spec_seccomp, architectures, K_NAMES), .names = spec_architectures,
 	 .applied = LIKE_OWNER,
 	 .doc = "SCMP_ARCH_*: calling conventions that the filter covers.  The machine's "
 		"own is always among them; calls of any other end the process."},
 	{F(spec_seccomp, flags, K_FLAGS), .names = filter_flags, .applied = LIKE_OWNER,
-	 .doc = "SECCOMP_FILTER_FLAG_* of seccomp(2)."},
-	{F(spec_seccomp, listenerPath, K_STR), .applied = LIKE_OWNER,
+	 SINCE(1, 0, 2), .doc = "SECCOMP_FILTER_FLAG_* of seccomp(2)."},
+	{F(spec_seccomp, listenerPath, K_STR), .applied = LIKE_OWNER, SINCE(1, 1, 0),
 	 .doc = "Socket of an agent who decides about calls with SCMP_ACT_NOTIFY."},
-	{F(spec_seccomp, listenerMetadata, K_STR), .applied = LIKE_OWNER,
+	{F(spec_seccomp, listenerMetadata, K_STR), .applied = LIKE_OWNER, SINCE(1, 1, 0),
 	 .doc = "Text handed to that agent."},
 	{F(spec_seccomp, syscalls, K_LIST), .object = &object_syscall, .applied = LIKE_OWNER,
 	 .doc = "The system calls with an action of their own."},
 };
-const struct object object_seccomp = OBJECT(spec_seccomp, seccomp_fields, check_seccomp);
+const struct object object_seccomp = OBJECT(spec_seccomp, seccomp_fields, rules_seccomp);
 
 static const struct field personality_fields[] = {
 	{F(spec_personality, domain, K_ENUM), .required = true, .names = personalities,
@@ -179,7 +180,7 @@ static const struct field personality_fields[] = {
 	 .doc = "The specification names none."},
 };
 static const struct object object_personality =
-	OBJECT(spec_personality, personality_fields, check_personality);
+	OBJECT(spec_personality, personality_fields, rules_personality);
 
 static const struct field mempolicy_fields[] = {
 	{F(spec_mempolicy, mode, K_ENUM), .required = true, .names = spec_policy_modes,
@@ -189,24 +190,25 @@ static const struct field mempolicy_fields[] = {
 	 .doc = "MPOL_F_* of set_mempolicy(2)."},
 };
 static const struct object object_mempolicy =
-	OBJECT(spec_mempolicy, mempolicy_fields, check_mempolicy);
+	OBJECT(spec_mempolicy, mempolicy_fields, rules_mempolicy);
 
 static const struct field rdt_fields[] = {
-	{F(spec_rdt, closID, K_STR), .longest = 200, .applied = LIKE_OWNER,
+	{F(spec_rdt, closID, K_STR), .longest = 200, .applied = LIKE_OWNER, SINCE(1, 0, 2),
 	 .doc = "Class of service: a directory of resctrl, \"/\" for the one above all.  Without "
 		"it one named after the container is made."},
 	{F(spec_rdt, l3CacheSchema, K_STR), .applied = LIKE_OWNER, .doc = "L3 cache schema."},
-	{F(spec_rdt, memBwSchema, K_STR), .applied = LIKE_OWNER, .doc = "Memory bandwidth schema."},
-	{F(spec_rdt, schemata, K_STRS), .applied = LIKE_OWNER,
+	{F(spec_rdt, memBwSchema, K_STR), .applied = LIKE_OWNER, SINCE(1, 0, 2),
+	 .doc = "Memory bandwidth schema."},
+	{F(spec_rdt, schemata, K_STRS), .applied = LIKE_OWNER, SINCE(1, 3, 0),
 	 .doc = "Lines of schemata, written after the two others."},
-	{F(spec_rdt, enableMonitoring, K_BOOL), .applied = LIKE_OWNER,
+	{F(spec_rdt, enableMonitoring, K_BOOL), .applied = LIKE_OWNER, SINCE(1, 3, 0),
 	 .doc = "Make a monitoring group, named after the container."},
-	{F(spec_rdt, enableCMT, K_BOOL), .applied = LIKE_OWNER,
+	{F(spec_rdt, enableCMT, K_BOOL), .applied = LIKE_OWNER, SINCE(1, 1, 0),
 	 .doc = "The same, if cache occupancy can be monitored."},
-	{F(spec_rdt, enableMBM, K_BOOL), .applied = LIKE_OWNER,
+	{F(spec_rdt, enableMBM, K_BOOL), .applied = LIKE_OWNER, SINCE(1, 1, 0),
 	 .doc = "The same, if memory bandwidth can be monitored."},
 };
-static const struct object object_rdt = OBJECT(spec_rdt, rdt_fields, check_rdt);
+static const struct object object_rdt = OBJECT(spec_rdt, rdt_fields, rules_rdt);
 
 static const struct field linux_fields[] = {
 	{F(spec_linux, namespaces, K_LIST), .object = &object_namespace, BY("clone"),
@@ -216,11 +218,12 @@ static const struct field linux_fields[] = {
 	{F(spec_linux, gidMappings, K_LIST), .object = &object_idmap, BY("idmap"),
 	 .doc = "Group IDs of the user namespace; at most 340 entries."},
 	{F(spec_linux, timeOffsets, K_OBJMAP), .object = &object_timeoffset, .names = clocks,
-	 BY("time-offsets"), .doc = "Offsets of the clocks \"monotonic\" and \"boottime\"."},
+	 BY("time-offsets"), SINCE(1, 1, 0),
+	 .doc = "Offsets of the clocks \"monotonic\" and \"boottime\"."},
 	{F(spec_linux, devices, K_LIST), .object = &object_device, BY("devices"),
 	 .doc = "Device nodes, besides those that every container has."},
 	{F(spec_linux, netDevices, K_OBJMAP), .object = &object_netdev, BY("net-devices"),
-	 .doc = "Network devices of the host to move into the container."},
+	 SINCE(1, 3, 0), .doc = "Network devices of the host to move into the container."},
 	{F(spec_linux, cgroupsPath, K_STR), BY("cgroup"),
 	 .doc = "Where in the cgroup tree: below its mount when absolute, else beneath bryo's "
 		"own cgroup; with systemd SLICE:PREFIX:NAME."},
@@ -229,9 +232,9 @@ static const struct field linux_fields[] = {
 	{F(spec_linux, intelRdt, K_PTR), .object = &object_rdt, BY("resctrl"),
 	 .doc = "Resource director: cache and bandwidth classes."},
 	{F(spec_linux, memoryPolicy, K_PTR), .object = &object_mempolicy, BY("memory-policy"),
-	 .doc = "NUMA memory policy."},
+	 SINCE(1, 3, 0), .doc = "NUMA memory policy."},
 	{F(spec_linux, personality, K_PTR), .object = &object_personality, BY("personality"),
-	 .doc = "Execution domain."},
+	 SINCE(1, 0, 2), .doc = "Execution domain."},
 	{F(spec_linux, sysctl, K_MAP), BY("sysctl"),
 	 .doc = "Kernel parameters that belong to a namespace of the container's own."},
 	{F(spec_linux, seccomp, K_PTR), .object = &object_seccomp, BY("filter-compile"),
@@ -246,4 +249,4 @@ static const struct field linux_fields[] = {
 	 .doc = "SELinux label of what is in new file systems: tmpfs, devpts, overlay and others, "
 		"but not proc, sysfs, mqueue and cgroup."},
 };
-const struct object object_linux = OBJECT(spec_linux, linux_fields, check_linux);
+const struct object object_linux = OBJECT(spec_linux, linux_fields, rules_linux);

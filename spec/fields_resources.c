@@ -17,7 +17,7 @@ static const struct field devrule_fields[] = {
 	{F(spec_devrule, access, K_STR), .applied = LIKE_OWNER,
 	 .doc = "r: read, w: write, m: make a node."},
 };
-static const struct object object_devrule = OBJECT(spec_devrule, devrule_fields, check_devrule);
+static const struct object object_devrule = OBJECT(spec_devrule, devrule_fields, rules_devrule);
 
 static const struct field memory_fields[] = {
 	{F(spec_memory, limit, K_OPT_I64), BY("limits"), RANGE(-1, INT64_MAX),
@@ -34,16 +34,16 @@ static const struct field memory_fields[] = {
 	 .doc = "How eagerly memory is swapped out."},
 	{F(spec_memory, disableOOMKiller, K_OPT_BOOL), .applied = V1_ONLY,
 	 .doc = "Stop processes instead of ending one."},
-	{F(spec_memory, useHierarchy, K_OPT_BOOL), .applied = IGNORED,
+	{F(spec_memory, useHierarchy, K_OPT_BOOL), .applied = IGNORED, SINCE(1, 0, 2),
 	 .doc = "Count the memory of child cgroups.  cgroup v2 always does."},
-	{F(spec_memory, checkBeforeUpdate, K_OPT_BOOL), BY("limits"),
+	{F(spec_memory, checkBeforeUpdate, K_OPT_BOOL), BY("limits"), SINCE(1, 1, 0),
 	 .doc = "Refuse a limit that is below what is in use."},
 };
 static const struct object object_memory = OBJECT(spec_memory, memory_fields, NULL);
 
 static const struct field cpu_fields[] = {
 	{F(spec_cpu, shares, K_OPT_U64), BY("limits"), ANY_U64, .doc = "Weight among cgroups."},
-	{F(spec_cpu, burst, K_OPT_U64), BY("limits"), ANY_U64,
+	{F(spec_cpu, burst, K_OPT_U64), BY("limits"), ANY_U64, SINCE(1, 1, 0),
 	 .doc = "Microseconds over the quota."},
 	{F(spec_cpu, period, K_OPT_U64), BY("limits"), ANY_U64,
 	 .doc = "Microseconds of the quota's period."},
@@ -53,7 +53,7 @@ static const struct field cpu_fields[] = {
 	 .minus_one_unsets = true, .doc = "Microseconds in each period."},
 	{F(spec_cpu, realtimeRuntime, K_OPT_I64), .applied = V1_ONLY, RANGE(-1, INT64_MAX),
 	 .doc = "Real-time microseconds in each period."},
-	{F(spec_cpu, idle, K_OPT_I64), BY("limits"), RANGE(0, 1),
+	{F(spec_cpu, idle, K_OPT_I64), BY("limits"), RANGE(0, 1), SINCE(1, 1, 0),
 	 .doc = "Run only when nothing else does."},
 	{F(spec_cpu, cpus, K_STR), BY("limits"), .doc = "CPUs, like 0-3,7."},
 	{F(spec_cpu, mems, K_STR), BY("limits"), .doc = "Memory nodes, like 0-3,7."},
@@ -110,7 +110,7 @@ static const struct field hugepage_fields[] = {
 	{F(spec_hugepage, limit, K_U64), .required = true, ANY_U64, .applied = LIKE_OWNER,
 	 .doc = "Bytes in pages of that size."},
 };
-static const struct object object_hugepage = OBJECT(spec_hugepage, hugepage_fields, check_hugepage);
+static const struct object object_hugepage = OBJECT(spec_hugepage, hugepage_fields, rules_hugepage);
 
 static const struct field netprio_fields[] = {
 	{F(spec_netprio, name, K_STR), .required = true, .nonempty = true, .applied = LIKE_OWNER,
@@ -161,9 +161,9 @@ static const struct field resources_fields[] = {
 	 .doc = "Huge pages."},
 	{F(spec_resources, network, K_PTR), .object = &object_network, .applied = MEMBERS,
 	 .doc = "Traffic classes of cgroup v1."},
-	{F(spec_resources, rdma, K_OBJMAP), BY("limits"), .object = &object_rdma,
+	{F(spec_resources, rdma, K_OBJMAP), BY("limits"), .object = &object_rdma, SINCE(1, 0, 2),
 	 .doc = "RDMA devices, by name."},
-	{F(spec_resources, unified, K_MAP), BY("limits"),
+	{F(spec_resources, unified, K_MAP), BY("limits"), SINCE(1, 1, 0),
 	 .doc = "Files of cgroup v2 and what is written to them."},
 };
 const struct object object_resources = OBJECT(spec_resources, resources_fields, NULL);

@@ -18,90 +18,15 @@
 #include <yajl/yajl_parse.h>
 
 #include "spec/fields.h"
+#include "spec/findings.h"
+#include "spec/parser.h"
 #include "spec/region.h"
 #include "spec/scan.h"
 #include "spec/spec.h"
 
-/* One open object or array. */
-struct frame {
-	enum { IN_OBJECT, IN_MAP, IN_ARRAY } shape;
-	const struct object *table; /* IN_OBJECT; NULL: an unknown one */
-	/*
-	 * IN_OBJECT: what the value that comes next is for.  Else the field whose
-	 * elements these are.  NULL: nobody knows it, the value is skipped.
-	 */
-	const struct field *field;
-	char *base;      /* the structure, or the list, that is filled */
-	const char *key; /* of the value that comes next; NULL: of none */
-	size_t index;    /* IN_ARRAY: of the value that comes next */
-	size_t cap;      /* room in the list */
-	size_t first_key;
-	uint64_t seen, present; /* bits of fields: the key was there, not null */
-};
-
-struct parser {
-	struct arena *arena;
-	struct err *err;
-	const struct object *table;
-	void *out;
-	size_t depth;
-	struct frame frames[SPEC_MAX_DEPTH];
-	/*
-	 * The keys of all open objects that are no fields: sorted at the end of
-	 * their object, which finds duplicates at n log n whatever the keys are,
-	 * where a hash table would have to fear chosen ones.
-	 */
-	const char **keys;
-	size_t nkeys, keys_cap;
-};
-
 enum verdict { FAIL, SKIP, USE };
 
-/* ---- errors ---- */
-
-static void pointer(const struct parser *p, char *buf, size_t size)
-{
-	char index[24];
-
-	buf[0] = '\0';
-	for (size_t i = 0; i < p->depth; i++) {
-		const struct frame *f = &p->frames[i];
-
-		if (f->shape == IN_ARRAY) {
-			snprintf(index, sizeof(index), "%zu", f->index);
-			ptr_append(buf, size, index);
-		} else if (f->key) {
-			ptr_append(buf, size, f->key);
-		}
-	}
-}
-
-/* Returns 0, which stops yajl. */
-__attribute__((format(printf, 2, 3))) static int fail(struct parser *p, const char *fmt, ...)
-{
-	char ptr[sizeof(p->err->ptr)], msg[sizeof(p->err->msg)];
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(msg, sizeof(msg), fmt, ap);
-	va_end(ap);
-	pointer(p, ptr, sizeof(ptr));
-	err_at(p->err, ptr, 0, "%s", msg);
-	return 0;
-}
-
-static int no_memory(struct parser *p)
-{
-	err_set(p->err, ENOMEM, "reading JSON");
-	return 0;
-}
-
 /* ---- values ---- */
-
-static struct frame *top(struct parser *p)
-{
-	return p->depth ? &p->frames[p->depth - 1] : NULL;
-}
 
 /* The member that the value is for, or the list. */
 static void *place(const struct frame *f)
@@ -112,7 +37,7 @@ static void *place(const struct frame *f)
 /* A value of that type comes: is it wanted here? */
 static enum verdict begin(struct parser *p, enum json_type type)
 {
-	struct frame *f = top(p);
+	struct frame *f = parser_top(p);
 	enum json_type want = T_OBJECT;
 
 	if (f && !f->field)
@@ -125,29 +50,20 @@ static enum verdict begin(struct parser *p, enum json_type type)
 		if (type == T_NULL && f->shape != IN_ARRAY)
 			return SKIP;
 	}
-	if (type != want) {
-		fail(p, "expected %s, found %s", json_type_names[want], json_type_names[type]);
-		return FAIL;
-	}
+	if (type != want)
+		return parser_fail(p, "expected %s, found %s", json_type_names[want],
+				   json_type_names[type])
+			       ? SKIP
+			       : FAIL;
 	if (f && f->shape == IN_OBJECT)
 		f->present |= UINT64_C(1) << (f->field - f->table->fields);
 	return USE;
 }
 
-/* The value is complete. */
-static int end(struct parser *p)
-{
-	struct frame *f = top(p);
-
-	if (f && f->shape == IN_ARRAY)
-		f->index++;
-	return 1;
-}
-
 /* A new element of the list that is being filled. */
 static void *push(struct parser *p, size_t size)
 {
-	struct frame *f = top(p);
+	struct frame *f = parser_top(p);
 	char *list = place(f), *count = list + offsetof(struct strs, n);
 	void *v, *element;
 	size_t n;
@@ -162,21 +78,63 @@ static void *push(struct parser *p, size_t size)
 	return element;
 }
 
+static size_t element_size(const struct field *f)
+{
+	return f->kind == K_LIST   ? f->object->size
+	       : f->kind == K_U32S ? sizeof(uint32_t)
+				   : sizeof(char *);
+}
+
+/*
+ * The value is complete.  One that was wrong leaves an empty place in its list, so
+ * that the others stay where the text has them.
+ */
+static int end(struct parser *p)
+{
+	struct frame *f = parser_top(p);
+	size_t n;
+
+	if (!f || f->shape != IN_ARRAY)
+		return 1;
+	f->index++;
+	if (!f->field || f->field->kind == K_FLAGS)
+		return 1;
+	memcpy(&n, f->base + offsetof(struct strs, n), sizeof(n));
+	return n == f->index || push(p, element_size(f->field)) || parser_no_memory(p);
+}
+
+static const char *next_name(void *names)
+{
+	const struct name **n = names;
+
+	return (*n)->name ? (*n)++->name : NULL;
+}
+
+static int unknown_name(struct parser *p, const struct field *f, const char *s)
+{
+	const struct name *names = f->names;
+	struct err e;
+
+	err_set(&e, 0, "unknown value \"%.100s\"", s);
+	findings_suggest(&e, findings_nearest(s, next_name, &names));
+	return parser_tell(p, &e);
+}
+
 static int store_name(struct parser *p, const struct field *f, const char *s)
 {
 	const struct name *name = name_find(f->names, s);
 	char **element;
 
 	if (!name)
-		return fail(p, "unknown value \"%.100s\"", s);
+		return unknown_name(p, f, s);
 	if (f->kind == K_ENUM) {
-		*(int *)place(top(p)) = (int)name->value;
+		*(int *)place(parser_top(p)) = (int)name->value;
 	} else if (f->kind == K_FLAGS) {
-		*(uint64_t *)place(top(p)) |= (uint64_t)name->value;
+		*(uint64_t *)place(parser_top(p)) |= (uint64_t)name->value;
 	} else {
 		element = push(p, sizeof(*element));
 		if (!element)
-			return no_memory(p);
+			return parser_no_memory(p);
 		/* Names live in constant tables; nobody writes to a spec's strings. */
 		*element = (char *)(uintptr_t)name->name;
 	}
@@ -185,37 +143,37 @@ static int store_name(struct parser *p, const struct field *f, const char *s)
 
 static int store_string(struct parser *p, const char *text, size_t len)
 {
-	const struct field *f = top(p)->field;
+	const struct field *f = parser_top(p)->field;
 	char *s = arena_strndup(p->arena, text, len);
 	char **element, why[160];
 	struct pair *pair;
 
 	if (!s)
-		return no_memory(p);
+		return parser_no_memory(p);
 	if (f->kind == K_ENUM || f->kind == K_FLAGS || f->kind == K_NAMES)
 		return store_name(p, f, s);
 	if (field_string(f, s, len, why, sizeof(why)))
-		return fail(p, "%s", why);
+		return parser_fail(p, "%s", why);
 	if (f->kind == K_STR) {
-		*(char **)place(top(p)) = len ? s : NULL;
+		*(char **)place(parser_top(p)) = len ? s : NULL;
 	} else if (f->kind == K_STRS) {
 		element = push(p, sizeof(*element));
 		if (!element)
-			return no_memory(p);
+			return parser_no_memory(p);
 		*element = s;
 	} else {
 		pair = push(p, sizeof(*pair));
 		if (!pair)
-			return no_memory(p);
+			return parser_no_memory(p);
 		/* The key was copied into the arena when it came. */
-		*pair = (struct pair){(char *)(uintptr_t)top(p)->key, s};
+		*pair = (struct pair){(char *)(uintptr_t)parser_top(p)->key, s};
 	}
 	return 1;
 }
 
 static int put_number(struct parser *p, enum kind kind, uint64_t v)
 {
-	void *at = place(top(p));
+	void *at = place(parser_top(p));
 	uint32_t *element;
 
 	switch (kind) {
@@ -237,7 +195,7 @@ static int put_number(struct parser *p, enum kind kind, uint64_t v)
 	default: /* K_U32S */
 		element = push(p, sizeof(*element));
 		if (!element)
-			return no_memory(p);
+			return parser_no_memory(p);
 		*element = (uint32_t)v;
 	}
 	return 1;
@@ -245,12 +203,12 @@ static int put_number(struct parser *p, enum kind kind, uint64_t v)
 
 static int store_number(struct parser *p, const char *s, size_t len)
 {
-	const struct field *f = top(p)->field;
+	const struct field *f = parser_top(p)->field;
 	char why[128];
 	uint64_t v;
 
 	if (field_number(f, s, len, &v, why, sizeof(why)))
-		return fail(p, "%s", why);
+		return parser_fail(p, "%s", why);
 	return put_number(p, f->kind, v);
 }
 
@@ -266,10 +224,10 @@ static int on_boolean(void *ctx, int v)
 
 	if (verdict == FAIL)
 		return 0;
-	if (verdict == USE && top(p)->field->kind == K_BOOL)
-		*(bool *)place(top(p)) = v;
+	if (verdict == USE && parser_top(p)->field->kind == K_BOOL)
+		*(bool *)place(parser_top(p)) = v;
 	else if (verdict == USE)
-		*(struct opt_bool *)place(top(p)) = (struct opt_bool){true, v};
+		*(struct opt_bool *)place(parser_top(p)) = (struct opt_bool){true, v};
 	return end(p);
 }
 
@@ -301,7 +259,7 @@ static struct frame *push_frame(struct parser *p)
 
 	/* json_scan() has seen to the depth; this is for whoever changes it. */
 	if (p->depth == SPEC_MAX_DEPTH) {
-		fail(p, "more than %d levels", SPEC_MAX_DEPTH);
+		err_set(p->err, 0, "more than %d levels", SPEC_MAX_DEPTH);
 		return NULL;
 	}
 	f = &p->frames[p->depth++];
@@ -330,7 +288,7 @@ static void *new_object(struct parser *p, const struct frame *owner)
 
 static int open_object(struct parser *p)
 {
-	struct frame *owner = top(p), *f;
+	struct frame *owner = parser_top(p), *f;
 	const struct object *table = p->table;
 	void *obj = p->out;
 
@@ -348,7 +306,7 @@ static int open_object(struct parser *p)
 		table = owner->field->object;
 		obj = new_object(p, owner);
 		if (!obj)
-			return no_memory(p);
+			return parser_no_memory(p);
 	}
 	f = push_frame(p);
 	if (!f)
@@ -372,7 +330,7 @@ static int on_start_array(void *ctx)
 {
 	struct parser *p = ctx;
 	enum verdict verdict = begin(p, T_ARRAY);
-	struct frame *owner = top(p), *f;
+	struct frame *owner = parser_top(p), *f;
 
 	if (verdict == FAIL)
 		return 0;
@@ -395,111 +353,27 @@ static int on_end_array(void *ctx)
 	return end(p);
 }
 
-static int field_key(struct parser *p, struct frame *f, size_t i)
-{
-	f->field = &f->table->fields[i];
-	f->key = f->field->name;
-	if (f->seen >> i & 1)
-		return fail(p, "duplicate key");
-	f->seen |= UINT64_C(1) << i;
-	return 1;
-}
-
-/* A key that is no field: kept, since unknown ones may be duplicates too. */
-static int other_key(struct parser *p, struct frame *f, const char *s, size_t len)
-{
-	const char *key = arena_strndup(p->arena, s, len);
-
-	if (!key)
-		return no_memory(p);
-	if (p->nkeys == p->keys_cap) {
-		size_t cap = p->keys_cap ? p->keys_cap * 2 : 64;
-		const char **bigger = reallocarray(p->keys, cap, sizeof(*bigger));
-
-		if (!bigger)
-			return no_memory(p);
-		p->keys = bigger;
-		p->keys_cap = cap;
-	}
-	p->keys[p->nkeys++] = key;
-	f->key = key;
-	if (f->shape != IN_MAP) {
-		f->field = NULL;
-		return 1;
-	}
-	if (!len)
-		return fail(p, "empty key");
-	if (f->field->names && !name_find(f->field->names, key))
-		return fail(p, "unknown name");
-	return 1;
-}
-
 static int on_map_key(void *ctx, const unsigned char *key, size_t len)
 {
 	struct parser *p = ctx;
-	struct frame *f = top(p);
+	struct frame *f = parser_top(p);
 	const char *s = (const char *)key;
 
 	for (size_t i = 0; f->table && i < f->table->n; i++) {
 		const char *name = f->table->fields[i].name;
 
 		if (strlen(name) == len && memcmp(name, s, len) == 0)
-			return field_key(p, f, i);
+			return parser_field_key(p, f, i);
 	}
-	return other_key(p, f, s, len);
-}
-
-static int compare_keys(const void *a, const void *b)
-{
-	return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
-
-static int check_keys(struct parser *p, struct frame *f)
-{
-	size_t n = p->nkeys - f->first_key;
-	const char **keys;
-
-	if (n < 2) {
-		p->nkeys = f->first_key;
-		return 1;
-	}
-	keys = p->keys + f->first_key;
-	qsort(keys, n, sizeof(*keys), compare_keys);
-	for (size_t i = 1; i < n; i++) {
-		if (strcmp(keys[i - 1], keys[i]) == 0) {
-			f->key = keys[i];
-			return fail(p, "duplicate key");
-		}
-	}
-	p->nkeys = f->first_key;
-	return 1;
-}
-
-static int check_object(struct parser *p, struct frame *f)
-{
-	char ptr[sizeof(p->err->ptr)];
-
-	for (size_t i = 0; i < f->table->n; i++) {
-		if (f->table->fields[i].required && !(f->present >> i & 1)) {
-			f->key = f->table->fields[i].name;
-			return fail(p, "required, and missing");
-		}
-	}
-	f->key = NULL;
-	if (f->table->check && f->table->check(f->base, f->present, p->err)) {
-		pointer(p, ptr, sizeof(ptr));
-		err_under(p->err, "%s", ptr);
-		return 0;
-	}
-	return 1;
+	return parser_other_key(p, f, s, len);
 }
 
 static int on_end_map(void *ctx)
 {
 	struct parser *p = ctx;
-	struct frame *f = top(p);
+	struct frame *f = parser_top(p);
 
-	if (!check_keys(p, f) || (f->table && !check_object(p, f)))
+	if (!parser_check_keys(p, f) || (f->table && !parser_check_object(p, f)))
 		return 0;
 	p->depth--;
 	return end(p);
@@ -549,8 +423,8 @@ static int parse_text(yajl_handle h, const char *text, size_t len, struct err *e
 	return status == yajl_status_ok ? 0 : -1;
 }
 
-int json_parse(const char *text, size_t len, const struct object *table, void *out, struct arena *a,
-	       struct err *err)
+int json_parse_all(const char *text, size_t len, const struct object *table, void *out,
+		   struct arena *a, struct findings *findings, struct err *err)
 {
 	struct parser *p;
 	struct region region;
@@ -568,7 +442,8 @@ int json_parse(const char *text, size_t len, const struct object *table, void *o
 		return err_set(err, ENOMEM, "reading JSON");
 	}
 	memset(out, 0, table->size);
-	*p = (struct parser){.arena = a, .err = err, .table = table, .out = out};
+	*p = (struct parser){
+		.arena = a, .err = err, .findings = findings, .table = table, .out = out};
 	funcs = (yajl_alloc_funcs){region_malloc, region_realloc, region_free, &region};
 	h = yajl_alloc(&callbacks, &funcs, p);
 	r = h ? parse_text(h, text, len, err) : err_set(err, ENOMEM, "reading JSON");
@@ -578,4 +453,12 @@ int json_parse(const char *text, size_t len, const struct object *table, void *o
 	free(p);
 	region_finish(&region);
 	return r;
+}
+
+int json_parse(const char *text, size_t len, const struct object *table, void *out, struct arena *a,
+	       struct err *err)
+{
+	struct findings first = {.first = err};
+
+	return json_parse_all(text, len, table, out, a, &first, err);
 }

@@ -32,6 +32,15 @@ int json_parse(const char *text, size_t len, const struct object *table, void *o
 	       struct err *err);
 
 /*
+ * The same, going on behind values that are wrong: their errors, and warnings of keys
+ * that the table has not, are told.  What is wrong is left out of *out; of a list's
+ * elements an empty one remains.  -1: the text is no JSON, or *findings has had enough.
+ */
+struct findings;
+int json_parse_all(const char *text, size_t len, const struct object *table, void *out,
+		   struct arena *a, struct findings *findings, struct err *err);
+
+/*
  * Writing.  A writer collects into memory of its own; the first failure (out of
  * memory, strings that are not UTF-8) sticks and is reported by json_finish().
  * Keys and values alternate inside objects, as in the text.

@@ -5,10 +5,13 @@
  */
 #include <ctype.h>
 #include <errno.h>
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "spec/fields.h"
+#include "spec/findings.h"
 #include "spec/json.h"
 #include "spec/spec.h"
 
@@ -66,21 +69,34 @@ static void unset_old_zero(struct spec *s)
 		r->pids->limit.set = false;
 }
 
-int check_spec(void *obj, uint64_t present, struct err *err)
+static void check_version(void *obj, uint64_t present, struct findings *f)
 {
 	struct spec *s = obj;
 	unsigned long part[3];
 
 	(void)present;
-	if (!parse_version(s->ociVersion, part))
-		return err_at(err, "/ociVersion", 0, "\"%.64s\" is not a semantic version",
-			      s->ociVersion);
+	if (!s->ociVersion)
+		return;
+	if (!parse_version(s->ociVersion, part)) {
+		finding(f, "/ociVersion", "\"%.64s\" is not a semantic version", s->ociVersion);
+		return;
+	}
 	if (part[0] != SPEC_VERSION_MAJOR || part[1] > SPEC_VERSION_MINOR)
-		return err_at(err, "/ociVersion", 0, "%.64s is not in 1.0..%d.%d", s->ociVersion,
-			      SPEC_VERSION_MAJOR, SPEC_VERSION_MINOR);
+		finding(f, "/ociVersion", "%.64s is not in 1.0..%d.%d", s->ociVersion,
+			SPEC_VERSION_MAJOR, SPEC_VERSION_MINOR);
 	if (part[1] < 3)
 		unset_old_zero(s);
-	return 0;
+}
+
+const struct rule rules_spec[] = {{check_version, "ociVersion"}, {0}};
+
+unsigned int spec_version_number(const char *version)
+{
+	unsigned long part[3];
+
+	if (!version || !parse_version(version, part))
+		return UINT_MAX;
+	return (unsigned int)(part[0] * 10000 + part[1] * 100 + part[2]);
 }
 
 /*
@@ -89,92 +105,113 @@ int check_spec(void *obj, uint64_t present, struct err *err)
  * entry without '=', or without a name, is an invalid value; execve(2) would
  * hand it on, and each libc would make something else of it.
  */
-static int check_env(const struct strs *env, struct err *err)
+static void check_env(const struct strs *env, struct findings *f)
 {
-	for (size_t i = 0; i < env->n; i++) {
+	char ptr[32];
+
+	for (size_t i = 0; i < env->n && !findings_enough(f); i++) {
 		const char *eq = strchr(env->v[i], '=');
 
-		if (!eq || eq == env->v[i]) {
-			err_set(err, 0, "\"%.64s\" is not NAME=VALUE", env->v[i]);
-			return err_under(err, "/env/%zu", i);
-		}
+		snprintf(ptr, sizeof(ptr), "/env/%zu", i);
+		if (!eq || eq == env->v[i])
+			finding(f, ptr, "\"%.64s\" is not NAME=VALUE", env->v[i]);
 	}
-	return 0;
 }
 
-int check_process(void *obj, uint64_t present, struct err *err)
+static void check_args(void *obj, uint64_t present, struct findings *f)
+{
+	const struct spec_process *p = obj;
+
+	if (!object_has(&object_process, present, "args"))
+		return; /* it has been said */
+	if (!p->args.n)
+		finding(f, "/args", "needs at least one entry");
+	else if (!p->args.v[0][0])
+		finding(f, "/args/0", "must not be empty");
+}
+
+static void check_process_env(void *obj, uint64_t present, struct findings *f)
+{
+	const struct spec_process *p = obj;
+
+	(void)present;
+	check_env(&p->env, f);
+}
+
+static void check_rlimits(void *obj, uint64_t present, struct findings *f)
 {
 	const struct spec_process *p = obj;
 	uint64_t types = 0;
+	char ptr[40];
 
 	(void)present;
-	if (!p->args.n)
-		return err_at(err, "/args", 0, "needs at least one entry");
-	if (!p->args.v[0][0])
-		return err_at(err, "/args/0", 0, "must not be empty");
-	if (check_env(&p->env, err))
-		return -1;
 	for (size_t i = 0; i < p->rlimits.n; i++) {
 		uint64_t bit = UINT64_C(1) << p->rlimits.v[i].type;
 
-		if (types & bit) {
-			err_set(err, 0, "the type is there already");
-			return err_under(err, "/rlimits/%zu/type", i);
-		}
+		snprintf(ptr, sizeof(ptr), "/rlimits/%zu/type", i);
+		if (types & bit)
+			finding(f, ptr, "the type is there already");
 		types |= bit;
 	}
-	return 0;
 }
 
-int check_rlimit(void *obj, uint64_t present, struct err *err)
+const struct rule rules_process[] = {
+	{check_args, "args"}, {check_process_env, "env"}, {check_rlimits, "rlimits"}, {0}};
+
+static void check_rlimit(void *obj, uint64_t present, struct findings *f)
 {
 	const struct spec_rlimit *r = obj;
 
 	(void)present;
 	if (r->soft > r->hard)
-		return err_at(err, "/soft", 0, "%llu is above the hard limit, %llu",
-			      (unsigned long long)r->soft, (unsigned long long)r->hard);
-	return 0;
+		finding(f, "/soft", "%llu is above the hard limit, %llu",
+			(unsigned long long)r->soft, (unsigned long long)r->hard);
 }
+
+const struct rule rules_rlimit[] = {{check_rlimit, "soft hard"}, {0}};
 
 /*
  * The end of a range may be 4294967295, one behind the last ID there is; the
  * kernel refuses what wraps around.
  */
-int check_idmap(void *obj, uint64_t present, struct err *err)
+static void check_range(void *obj, uint64_t present, struct findings *f)
 {
 	const struct spec_idmap *m = obj;
 
 	(void)present;
 	if (m->size > UINT32_MAX - m->containerID)
-		return err_at(err, "/size", 0, "containerID and size exceed 4294967295");
-	if (m->size > UINT32_MAX - m->hostID)
-		return err_at(err, "/size", 0, "hostID and size exceed 4294967295");
-	return 0;
+		finding(f, "/size", "containerID and size exceed 4294967295");
+	else if (m->size > UINT32_MAX - m->hostID)
+		finding(f, "/size", "hostID and size exceed 4294967295");
 }
 
-int check_mount(void *obj, uint64_t present, struct err *err)
+const struct rule rules_idmap[] = {{check_range, "containerID hostID size"}, {0}};
+
+static void check_mappings(void *obj, uint64_t present, struct findings *f)
 {
 	const struct spec_mount *m = obj;
 
 	(void)present;
 	if (m->uidMappings.n && !m->gidMappings.n)
-		return err_at(err, "/uidMappings", 0, "needs gidMappings");
+		finding(f, "/uidMappings", "needs gidMappings");
 	if (m->gidMappings.n && !m->uidMappings.n)
-		return err_at(err, "/gidMappings", 0, "needs uidMappings");
+		finding(f, "/gidMappings", "needs uidMappings");
 	/* The user namespace is one of their own. */
-	if (check_idmaps(&m->uidMappings, "/uidMappings", true, err))
-		return -1;
-	return check_idmaps(&m->gidMappings, "/gidMappings", true, err);
+	check_idmaps(&m->uidMappings, "/uidMappings", true, f);
+	check_idmaps(&m->gidMappings, "/gidMappings", true, f);
 }
 
-int check_hook(void *obj, uint64_t present, struct err *err)
+const struct rule rules_mount[] = {{check_mappings, "uidMappings gidMappings"}, {0}};
+
+static void check_hook_env(void *obj, uint64_t present, struct findings *f)
 {
 	const struct spec_hook *h = obj;
 
 	(void)present;
-	return check_env(&h->env, err);
+	check_env(&h->env, f);
 }
+
+const struct rule rules_hook[] = {{check_hook_env, "env"}, {0}};
 
 int strs_append(struct strs *list, char *const *more, size_t n, struct arena *a)
 {

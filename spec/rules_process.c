@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "spec/fields.h"
+#include "spec/findings.h"
 #include "spec/spec.h"
 
 static const char *skip_blanks(const char *s)
@@ -49,25 +50,28 @@ int spec_list_parse(const char *s, struct spec_set *ret)
 	}
 }
 
-static int check_list(const char *s, const char *ptr, struct err *err)
+static void check_list(const char *s, const char *ptr, struct findings *f)
 {
 	struct spec_set set;
 
-	if (!s || spec_list_parse(s, &set) == 0)
-		return 0;
-	return err_at(err, ptr, 0, "\"%.64s\" is not a list like 0-3,7", s);
+	if (s && spec_list_parse(s, &set) < 0)
+		finding(f, ptr, "\"%.64s\" is not a list like 0-3,7", s);
+}
+
+static void check_initial(void *obj, uint64_t present, struct findings *f)
+{
+	(void)present;
+	check_list(((const struct spec_affinity *)obj)->initial, "/initial", f);
+}
+
+static void check_final(void *obj, uint64_t present, struct findings *f)
+{
+	(void)present;
+	check_list(((const struct spec_affinity *)obj)->final, "/final", f);
 }
 
 /* In process.json they are looked at, too: exec(1) uses them. */
-int check_affinity(void *obj, uint64_t present, struct err *err)
-{
-	const struct spec_affinity *a = obj;
-
-	(void)present;
-	if (check_list(a->initial, "/initial", err))
-		return -1;
-	return check_list(a->final, "/final", err);
-}
+const struct rule rules_affinity[] = {{check_initial, "initial"}, {check_final, "final"}, {0}};
 
 static bool is_realtime(int policy)
 {
@@ -75,55 +79,68 @@ static bool is_realtime(int policy)
 }
 
 /* The kernel would say EINVAL for all of it, or ignore it. */
-int check_scheduler(void *obj, uint64_t present, struct err *err)
+static void check_policy(void *obj, uint64_t present, struct findings *f)
 {
 	const struct spec_scheduler *s = obj;
-	bool keeps = s->flags & (SCHED_FLAG_KEEP_POLICY | SCHED_FLAG_KEEP_PARAMS);
 
 	(void)present;
-	if (keeps)
-		return 0;
+	if (s->flags & (SCHED_FLAG_KEEP_POLICY | SCHED_FLAG_KEEP_PARAMS))
+		return;
 	if (is_realtime(s->policy) && !s->priority)
-		return err_at(err, "/priority", 0, "a real-time policy needs one in 1..99");
+		finding(f, "/priority", "a real-time policy needs one in 1..99");
 	if (!is_realtime(s->policy) && s->priority)
-		return err_at(err, "/priority", 0, "is for SCHED_FIFO and SCHED_RR");
+		finding(f, "/priority", "is for SCHED_FIFO and SCHED_RR");
 	if (s->policy != SCHED_DEADLINE && (s->runtime || s->deadline || s->period))
-		return err_at(err,
-			      s->runtime    ? "/runtime"
-			      : s->deadline ? "/deadline"
-					    : "/period",
-			      0, "is for SCHED_DEADLINE");
-	return 0;
+		finding(f,
+			s->runtime    ? "/runtime"
+			: s->deadline ? "/deadline"
+				      : "/period",
+			"is for SCHED_DEADLINE");
 }
 
-int check_personality(void *obj, uint64_t present, struct err *err)
+const struct rule rules_scheduler[] = {
+	{check_policy, "policy priority flags runtime deadline period"}, {0}};
+
+static void check_flags(void *obj, uint64_t present, struct findings *f)
 {
 	const struct spec_personality *p = obj;
 
 	(void)present;
-	if (!p->flags.n)
-		return 0;
-	return err_at(err, "/flags/0", 0, "unknown value \"%.64s\": there are none yet",
-		      p->flags.v[0]);
+	if (p->flags.n)
+		finding(f, "/flags/0", "unknown value \"%.64s\": there are none yet",
+			p->flags.v[0]);
 }
+
+const struct rule rules_personality[] = {{check_flags, "flags"}, {0}};
 
 static bool needs_nodes(int mode)
 {
 	return mode != MPOL_DEFAULT && mode != MPOL_LOCAL && mode != MPOL_PREFERRED;
 }
 
-int check_mempolicy(void *obj, uint64_t present, struct err *err)
+static void check_nodes(void *obj, uint64_t present, struct findings *f)
+{
+	const struct spec_mempolicy *m = obj;
+
+	(void)present;
+	if (needs_nodes(m->mode) && !m->nodes)
+		finding(f, "/nodes", "required by the mode, and missing");
+	else if ((m->mode == MPOL_DEFAULT || m->mode == MPOL_LOCAL) && m->nodes)
+		finding(f, "/nodes", "the mode has none");
+	else
+		check_list(m->nodes, "/nodes", f);
+}
+
+static void check_policy_flags(void *obj, uint64_t present, struct findings *f)
 {
 	const struct spec_mempolicy *m = obj;
 	const uint64_t both = SPEC_MPOL_STATIC | SPEC_MPOL_RELATIVE;
 
 	(void)present;
-	if (needs_nodes(m->mode) && !m->nodes)
-		return err_at(err, "/nodes", 0, "required by the mode, and missing");
-	if ((m->mode == MPOL_DEFAULT || m->mode == MPOL_LOCAL) && m->nodes)
-		return err_at(err, "/nodes", 0, "the mode has none");
 	if ((m->flags & both) == both)
-		return err_at(err, "/flags", 0,
-			      "MPOL_F_STATIC_NODES and MPOL_F_RELATIVE_NODES exclude each other");
-	return check_list(m->nodes, "/nodes", err);
+		finding(f, "/flags",
+			"MPOL_F_STATIC_NODES and MPOL_F_RELATIVE_NODES exclude each other");
 }
+
+const struct rule rules_mempolicy[] = {
+	{check_nodes, "mode nodes"}, {check_policy_flags, "flags"}, {0}};

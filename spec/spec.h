@@ -367,6 +367,18 @@ enum { SPEC_MAX_BYTES = 4 << 20, SPEC_MAX_DEPTH = 64 };
 int spec_parse(const char *text, size_t len, struct arena *a, struct spec **ret_spec,
 	       struct err *err);
 
+/*
+ * All that is wrong with a document, and warnings: of keys that the specification has
+ * not, and of properties that are younger than the version which the document says that
+ * it follows.  *ret_spec is what there is without that.  -1: it is no JSON; err.
+ */
+struct findings;
+int spec_validate(const char *text, size_t len, struct arena *a, struct findings *f,
+		  struct spec **ret_spec, struct err *err);
+
+/* 10203 for "1.2.3"; UINT_MAX for what is no version. */
+unsigned int spec_version_number(const char *version);
+
 /* As spec_parse(), for the process.json of `exec`. */
 int spec_parse_process(const char *text, size_t len, struct arena *a,
 		       struct spec_process **ret_process, struct err *err);

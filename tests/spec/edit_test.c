@@ -90,8 +90,7 @@ static void take_out(struct text *t, const char *doc, const char *start, const c
 	text_add(t, end, strlen(end));
 }
 
-/* The document with `value` at `ptr`; "-" takes what is there out. */
-static bool edit(struct text *t, const char *doc, const char *ptr, const char *value)
+bool edit(struct text *t, const char *doc, const char *ptr, const char *value)
 {
 	const char *at = skip_space(doc), *start = at, *end = at, *found;
 

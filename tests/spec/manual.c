@@ -25,6 +25,9 @@ static void print_field(const struct field_visit *v, void *data)
 	print_doc(v->field->doc);
 	if (v->field->required)
 		printf("Required.\n");
+	if (v->field->since)
+		printf("Came with version %u.%u.%u.\n", v->field->since / 10000,
+		       v->field->since / 100 % 100, v->field->since % 100);
 	if (v->field->applied == LIKE_OWNER)
 		return;
 	if (v->how == ROW)

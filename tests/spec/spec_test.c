@@ -180,6 +180,7 @@ int main(int argc, char **argv)
 		test_dir = argv[1];
 	test_bytes();
 	test_edits();
+	test_validate();
 	test_files();
 	test_tables();
 	test_refused();

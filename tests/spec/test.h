@@ -51,10 +51,14 @@ bool accepts(const char *s, size_t len, char *ret, size_t size);
 /* The same, and the document written back; t may be NULL. */
 bool rewrite(const char *s, size_t len, bool process, struct text *t, char *ret, size_t size);
 
+/* The document with `value` at `ptr`; "-" takes what is there out.  false: no such place. */
+bool edit(struct text *t, const char *doc, const char *ptr, const char *value);
+
 extern const char *test_dir;
 
 void test_bytes(void);
 void test_edits(void);
+void test_validate(void);
 void test_files(void);
 void test_tables(void);
 void test_refused(void);
