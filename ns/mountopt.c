@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "spec/findings.h"
+
 /* <sys/mount.h> and <linux/mount.h> do not go together in glibc 2.36. */
 #define PRIVATE (1u << 18)
 #define SLAVE (1u << 19)
@@ -180,6 +182,20 @@ static void apply_option(struct mount_opts *o, const struct option *opt)
 	}
 }
 
+static const char *next_option(void *index)
+{
+	return mount_option_name((*(size_t *)index)++);
+}
+
+static int unknown_option(const char *s, size_t i, struct err *err)
+{
+	size_t next = 0;
+
+	err_set(err, 0, "unknown option \"%s\" for a bind mount", s);
+	findings_suggest(err, findings_nearest(s, next_option, &next));
+	return err_under(err, "/options/%zu", i);
+}
+
 static int check_together(const struct spec_mount *m, const struct mount_opts *o, struct err *err)
 {
 	const char *type = m->type ? m->type : "";
@@ -228,10 +244,8 @@ int mount_opts_parse(const struct spec_mount *m, struct arena *a, struct mount_o
 		 * A bind mount shares the file system, so its parameters cannot be
 		 * changed; mount(2) ignores them there without a word.
 		 */
-		if (!opt && o.bind) {
-			err_set(err, 0, "unknown option \"%s\" for a bind mount", s);
-			return err_under(err, "/options/%zu", i);
-		}
+		if (!opt && o.bind)
+			return unknown_option(s, i, err);
 		if (opt && (opt->kind != SUPER || o.bind))
 			continue;
 		if (add_data(&o, s, i, a) < 0)

@@ -149,7 +149,9 @@ int baton_await_box(struct box *b, enum baton what, struct err *err)
 			return 0;
 		if (fd >= 0 && agent_serve(b, (enum baton)m.what, fd, err) < 0)
 			return -1;
-		if (m.what == BATON_WARNING)
+		if (m.what == BATON_WARNING && b->warned)
+			b->warned(b->warned_data, m.text);
+		else if (m.what == BATON_WARNING)
 			log_warn("%s", m.text);
 	}
 }

@@ -22,7 +22,8 @@
 
 enum side { HOST, BOX };
 
-enum op { OP_RUN, OP_CREATE, OP_START, OP_EXEC };
+/* OP_REHEARSE: made, and thrown away before anything is executed; see rehearse.c. */
+enum op { OP_RUN, OP_CREATE, OP_START, OP_EXEC, OP_REHEARSE };
 
 /* Are there labels of SELinux: none, of our choice, or given ones? */
 enum label_wish { LABEL_NONE, LABEL_CHOSEN, LABEL_GIVEN };
@@ -70,6 +71,9 @@ struct box {
 	int box_chan; /* the box's end of it, until the clone */
 	int sigfd;    /* signals that end the host while it waits; -1 */
 	int procfd;
+	/* Gets the box's warnings; NULL: they are logged. */
+	void (*warned)(void *data, const char *text);
+	void *warned_data;
 	/* For the test build, see faults.h: a pipe to who kills the host, and its pidfd. */
 	struct {
 		int killer, host;

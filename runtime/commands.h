@@ -21,6 +21,7 @@ int cmd_delete(struct arguments *a, struct err *err);
 int cmd_spec(struct arguments *a, struct err *err);
 int cmd_features(struct arguments *a, struct err *err);
 int cmd_steps(struct arguments *a, struct err *err);
+int cmd_validate(struct arguments *a, struct err *err);
 int cmd_pause(struct arguments *a, struct err *err);
 int cmd_resume(struct arguments *a, struct err *err);
 int cmd_update(struct arguments *a, struct err *err);
@@ -65,6 +66,10 @@ int container_signal_all(struct found *f, int sig, struct err *err);
  * arena, options, op and id are the caller's; `root` is that of --root or NULL.
  */
 int box_prepare(struct box *b, const char *root, struct err *err);
+
+/* Parts of it: the text of config.json, and what follows from b->spec. */
+int box_read_bundle(struct box *b, struct err *err);
+int box_plan(struct box *b, struct err *err);
 
 /* The part of it in rows_overlay.c: options and annotations to b->overlay. */
 int box_plan_overlay(struct box *b, struct err *err);

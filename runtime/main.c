@@ -177,6 +177,13 @@ static const struct option_row steps_options[] = {
 	{"exec", 0, OPT_FLAG, AT(steps_exec), NULL, "the steps of a process that enters one", NULL},
 	{0},
 };
+static const struct option_row validate_options[] = {
+	BUNDLE,
+	{"host", 0, OPT_FLAG, AT(host), NULL,
+	 "look too for what this kernel and this user cannot do", NULL},
+	{"json", 0, OPT_FLAG, AT(json), NULL, "as JSON", NULL},
+	{0},
+};
 static const struct option_row no_options[] = {{0}};
 
 const struct command commands[] = {
@@ -209,6 +216,8 @@ const struct command commands[] = {
 	{"features", "", 0, 0, "print what bryo supports as JSON", no_options, cmd_features},
 	{"steps", "[BUNDLE]", 0, 1, "print the steps that make a container, without running any",
 	 steps_options, cmd_steps},
+	{"validate", "[BUNDLE]", 0, 1, "print all that is wrong with a bundle, without running it",
+	 validate_options, cmd_validate},
 	{"completion", "SHELL", 1, 1, "print completions for bash, zsh or fish", no_options,
 	 cmd_completion},
 	{"checkpoint", "", 0, 0, "", no_options, NULL},

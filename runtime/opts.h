@@ -62,7 +62,7 @@ struct arguments {
 	struct exec_options exec;
 	const char *interval;
 	bool stats;
-	bool all, force, quiet, spec_rootless, steps_exec, json;
+	bool all, force, quiet, spec_rootless, steps_exec, json, host;
 	int format;
 	char *const *argv; /* all of it, to execute bryo again */
 	/* what is no option */

@@ -61,11 +61,7 @@ static int parse_config(struct box *b, struct spec **ret, struct err *err)
 static int load_spec(struct box *b, const char *root, struct err *err)
 {
 	struct spec *s;
-	char *text = NULL;
 
-	if (read_config(b->bundle, b->arena, &text, &b->config_len, err) < 0)
-		return -1;
-	b->config = text;
 	if (parse_config(b, &s, err) < 0)
 		return -1;
 	if (!s->process && b->op == OP_RUN)
@@ -83,6 +79,17 @@ static int absolute_bundle(struct box *b, struct err *err)
 	b->bundle = arena_strdup(b->arena, path);
 	free(path);
 	return b->bundle ? 0 : err_set(err, ENOMEM, "the bundle");
+}
+
+int box_read_bundle(struct box *b, struct err *err)
+{
+	char *text = NULL;
+
+	if (absolute_bundle(b, err) < 0 ||
+	    read_config(b->bundle, b->arena, &text, &b->config_len, err) < 0)
+		return -1;
+	b->config = text;
+	return 0;
 }
 
 static void tell_added_userns(const struct nsset *ns)
@@ -166,11 +173,8 @@ static int prepare_env(struct box *b, const struct spec_process *p, struct err *
 	return payload_env(&env, b->arena, &b->env, err);
 }
 
-int box_prepare(struct box *b, const char *root, struct err *err)
+int box_plan(struct box *b, struct err *err)
 {
-	if (box_begin(b, err) < 0 || absolute_bundle(b, err) < 0 || load_spec(b, root, err) < 0 ||
-	    check_terminal(b, err) < 0)
-		return -1;
 	if (nsset_plan(&b->ns, b->spec, b->may_add_userns, b->arena, err) < 0)
 		return -1;
 	tell_added_userns(&b->ns);
@@ -186,6 +190,14 @@ int box_prepare(struct box *b, const char *root, struct err *err)
 	if (b->spec->process)
 		return prepare_env(b, b->spec->process, err);
 	return 0;
+}
+
+int box_prepare(struct box *b, const char *root, struct err *err)
+{
+	if (box_begin(b, err) < 0 || box_read_bundle(b, err) < 0 || load_spec(b, root, err) < 0 ||
+	    check_terminal(b, err) < 0)
+		return -1;
+	return box_plan(b, err);
 }
 
 /* ---- exec ---- */

@@ -379,9 +379,9 @@ const struct step steps[] = {
 	{"state", HOST, NULL, NULL, row_state_apply, row_state_undo, 0},
 	/* The lock that two containers race for, before anything is made for either. */
 	{"overlay-claim", HOST, "/annotations", row_has_overlay, row_overlay_claim_apply,
-	 row_overlay_claim_undo, 0},
+	 row_overlay_claim_undo, STEP_ABROAD},
 	/* The mount of its directory is one of the configuration's by now. */
-	{"notify", HOST, NULL, row_notifies, row_notify_apply, row_notify_undo, 0},
+	{"notify", HOST, NULL, row_notifies, row_notify_apply, row_notify_undo, STEP_ABROAD},
 	/*
 	 * Before the clone, while the host's selinuxfs can be asked: a wrong label is seen
 	 * with nothing made.  After the state directory, which reserves it.
@@ -435,7 +435,7 @@ const struct step steps[] = {
 	 NULL, STEP_ENTERS},
 	/* From the host's namespace; before sysctl, which may be about them. */
 	{"net-devices", HOST, "/linux/netDevices", row_has_net_devices, row_net_devices_apply,
-	 row_net_devices_undo, 0},
+	 row_net_devices_undo, STEP_ABROAD},
 	/* Its files are the host's, and want the process by the host's number. */
 	{"resctrl", HOST, "/linux/intelRdt", row_has_resctrl, row_resctrl_apply, row_resctrl_undo,
 	 STEP_ENTERS},
@@ -445,7 +445,7 @@ const struct step steps[] = {
 	/* Reading /proc and writing a file: time that the box need not wait for. */
 	{"identify", HOST, "/annotations", NULL, row_identify_apply, NULL, STEP_BESIDE},
 	{"overlay-owner", HOST, "/annotations", row_has_kept_overlay, row_overlay_owner_apply, NULL,
-	 STEP_BESIDE},
+	 STEP_BESIDE | STEP_ABROAD},
 	/* Likewise; an engine's profile takes as long as the mounts. */
 	{"filter-compile", HOST, "/linux/seccomp", has_filter, row_filter_compile_apply,
 	 row_filter_undo, STEP_BESIDE | STEP_ENTERS},
@@ -471,7 +471,7 @@ const struct step steps[] = {
 	{"overlay", BOX, "/root/path", row_has_overlay, row_overlay_apply, NULL, 0},
 	{"rootfs", BOX, "/root/path", NULL, rootfs_apply, NULL, 0},
 	/* While the host's directories can be told; before the mounts, which may be read-only. */
-	{"relabel", BOX, "/mounts", row_relabels, row_relabel_apply, NULL, 0},
+	{"relabel", BOX, "/mounts", row_relabels, row_relabel_apply, NULL, STEP_ABROAD},
 	/* In listed order, beneath the rootfs. */
 	{"mounts", BOX, "/mounts", has_mounts, mounts_apply, NULL, 0},
 	/* On the /dev that the mounts have made. */
@@ -481,11 +481,12 @@ const struct step steps[] = {
 	/* While the root can be written still. */
 	{"cwd-dir", BOX, "/process/cwd", has_process, cwd_dir_apply, NULL, 0},
 	/* After the mounts and before the pivot, as config.md says of each. */
-	{"prestart", HOST, "/hooks/prestart", row_has_prestart, row_prestart_apply, NULL, 0},
+	{"prestart", HOST, "/hooks/prestart", row_has_prestart, row_prestart_apply, NULL,
+	 STEP_ABROAD},
 	{"create-runtime", HOST, "/hooks/createRuntime", row_has_create_runtime,
-	 row_create_runtime_apply, NULL, 0},
+	 row_create_runtime_apply, NULL, STEP_ABROAD},
 	{"create-container", BOX, "/hooks/createContainer", row_has_create_container,
-	 row_create_container_apply, NULL, 0},
+	 row_create_container_apply, NULL, STEP_ABROAD},
 	/* After hooks that it does not concern. */
 	{"apparmor", BOX, "/process/apparmorProfile", row_has_apparmor, row_apparmor_apply, NULL,
 	 STEP_ENTERS},
@@ -545,10 +546,10 @@ const struct step steps[] = {
 	{"pid-file", HOST, NULL, writes_only_pid_file, row_pid_file_apply, row_pid_file_undo,
 	 STEP_ENTERS},
 	/* The end of `create`: whatever can fail before `start` has failed. */
-	{"record", HOST, "/annotations", NULL, row_record_apply, row_pid_file_undo, 0},
+	{"record", HOST, "/annotations", NULL, row_record_apply, row_pid_file_undo, STEP_ABROAD},
 	{"wait-start", BOX, NULL, waits_for_start, wait_start_apply, NULL, STEP_ENDS_CREATE},
 	{"start-container", BOX, "/hooks/startContainer", row_has_start_container,
-	 row_start_container_apply, NULL, 0},
+	 row_start_container_apply, NULL, STEP_ABROAD},
 	/* Not earlier: NOFILE, NPROC and FSIZE would hit rows above. */
 	{"rlimits", BOX, "/process/rlimits", row_has_rlimits, row_rlimits_apply, NULL, STEP_ENTERS},
 	/* Not earlier: SIGPIPE and SIGXFSZ are ignored by the rows above. */
@@ -559,7 +560,8 @@ const struct step steps[] = {
 	{"ready", BOX, NULL, NULL, ready_apply, NULL, STEP_ENTERS},
 	{"exec", BOX, "/process/args", NULL, row_exec_apply, NULL, STEP_ENTERS},
 	/* The payload has been executed; `start` has not returned yet. */
-	{"poststart", HOST, "/hooks/poststart", row_has_poststart, row_poststart_apply, NULL, 0},
+	{"poststart", HOST, "/hooks/poststart", row_has_poststart, row_poststart_apply, NULL,
+	 STEP_ABROAD},
 };
 
 const size_t n_steps = sizeof(steps) / sizeof(steps[0]);

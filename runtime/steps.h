@@ -23,7 +23,9 @@ enum {
 	 * Of `exec`, too: a process that enters a container walks these rows, and no
 	 * others.  So what binds the container's first process binds every other.
 	 */
-	STEP_ENTERS = 8
+	STEP_ENTERS = 8,
+	/* Changes something outside of the container: not of a rehearsal. */
+	STEP_ABROAD = 16
 };
 
 struct step {

@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * validate --host: the only one who knows what a kernel does for a user is that kernel,
+ * so the container is made.  A rehearsal walks the one table, without the rows that
+ * change something outside (STEP_ABROAD), and ends before anything is executed; what it
+ * writes to the root file system goes to an overlay that ends with it.
+ */
+#include <errno.h>
+#include <net/if.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "runtime/base/fd.h"
+#include "runtime/commands.h"
+#include "runtime/rows.h"
+#include "runtime/selfexe.h"
+#include "runtime/steps.h"
+#include "runtime/store.h"
+#include "runtime/validate.h"
+
+struct rehearsal {
+	struct report *report;
+	const char *root;
+	int sigfd;
+	bool overlay;     /* the configuration asks for one itself */
+	bool interrupted; /* err says by what */
+	struct err err;
+};
+
+static void add_warning(struct report *r, const char *ptr, const char *text)
+{
+	struct err e;
+
+	err_at(&e, ptr, 0, "%s", text);
+	findings_add(&r->findings, FINDING_WARNING, &e);
+}
+
+/* "/pointer: text", as the rows of the box write it; both are in today's document. */
+static void warned(void *data, const char *text)
+{
+	const struct rehearsal *h = data;
+	char ptr[sizeof(h->err.ptr)] = "", original[sizeof(h->err.ptr)];
+	size_t len = strcspn(text, ":");
+
+	if (text[0] == '/' && !strncmp(text + len, ": ", 2) && len < sizeof(ptr)) {
+		memcpy(ptr, text, len);
+		text += len + 2;
+	}
+	drops_original(&h->report->drops, ptr, original, sizeof(original));
+	add_warning(h->report, original, text);
+}
+
+/* ---- what is not tried ---- */
+
+/* A file system of devices: to mount it could change them (journals, times). */
+static bool is_on_device(const char *type)
+{
+	FILE *f = fopen("/proc/filesystems", "re");
+	char line[128];
+	bool found = false;
+
+	while (f && type && !found && fgets(line, sizeof(line), f)) {
+		line[strcspn(line, "\n")] = '\0';
+		found = line[0] == '\t' && !strcmp(line + 1, type);
+	}
+	if (f)
+		fclose(f);
+	return found;
+}
+
+static void leave_out_devices(struct report *r, const struct spec *s)
+{
+	char now[40], ptr[sizeof(((struct err *)0)->ptr)];
+
+	for (size_t i = s->mounts.n; i-- > 0;) {
+		if (!is_on_device(s->mounts.v[i].type))
+			continue;
+		snprintf(now, sizeof(now), "/mounts/%zu", i);
+		drops_original(&r->drops, now, ptr, sizeof(ptr));
+		add_warning(r, ptr, "not tried: it would mount a device");
+		(void)drops_add(&r->drops, ptr);
+	}
+}
+
+/* What the rows would change in namespaces that are somebody else's. */
+static void leave_out_joined(struct spec *s)
+{
+	const struct spec_namespaces *list = &s->linux_->namespaces;
+
+	for (size_t i = 0; i < list->n; i++) {
+		if (!list->v[i].path)
+			continue;
+		s->linux_->sysctl.n = 0;
+		if (list->v[i].type == NS_UTS)
+			s->hostname = s->domainname = NULL;
+	}
+}
+
+static bool joins_mounts(const struct spec *s)
+{
+	const struct spec_namespaces *list = &s->linux_->namespaces;
+
+	for (size_t i = 0; i < list->n; i++)
+		if (list->v[i].type == NS_MOUNT && list->v[i].path)
+			return true;
+	return false;
+}
+
+/* ---- looks at the host ---- */
+
+/* Those that are executed in the container's file system are found there only. */
+static int look_hook_list(const struct spec_hooks *list, const char *name, struct err *err)
+{
+	for (size_t i = 0; i < list->n; i++) {
+		if (access(list->v[i].path, X_OK) == 0)
+			continue;
+		err_set(err, errno, "execute %s", list->v[i].path);
+		return err_under(err, "/hooks/%s/%zu/path", name, i);
+	}
+	return 0;
+}
+
+static int look_hooks(struct box *b, struct err *err)
+{
+	const struct spec_hook_sets *h = b->spec->hooks;
+
+	if (!h)
+		return 0;
+	if (look_hook_list(&h->prestart, "prestart", err) < 0 ||
+	    look_hook_list(&h->createRuntime, "createRuntime", err) < 0 ||
+	    look_hook_list(&h->createContainer, "createContainer", err) < 0 ||
+	    look_hook_list(&h->poststart, "poststart", err) < 0)
+		return -1;
+	return look_hook_list(&h->poststop, "poststop", err);
+}
+
+static int look_netdevs(struct box *b, struct err *err)
+{
+	const struct spec_netdevs *list = &b->spec->linux_->netDevices;
+
+	for (size_t i = 0; i < list->n; i++) {
+		char ptr[sizeof(err->ptr)] = "/linux/netDevices";
+
+		ptr_append(ptr, sizeof(ptr), list->v[i].key);
+		if (geteuid() != 0)
+			return err_at(err, ptr, EPERM, "move the device: it needs privilege here");
+		if (!if_nametoindex(list->v[i].key))
+			return err_at(err, ptr, errno, "find the device");
+	}
+	return 0;
+}
+
+/* ---- the rehearsal ---- */
+
+static int plan(struct box *b, const struct rehearsal *h, struct err *err)
+{
+	if (!h->overlay)
+		b->opt.overlay = "tmpfs";
+	if (box_plan(b, err) < 0)
+		return -1;
+	/* A kept one is not touched. */
+	b->overlay.dir = NULL;
+	/* Nobody's agent is told of a container that will not be. */
+	b->agent.path = NULL;
+	return 0;
+}
+
+static int walk(struct box *b, struct err *err)
+{
+	int bad = steps_walk(b, 0, err);
+
+	if (!bad)
+		steps_undo(b);
+	return bad;
+}
+
+/* Rows that are there for the rehearsal alone: what they cannot do nobody has asked for. */
+static bool is_own_failure(const struct rehearsal *h, const struct err *e)
+{
+	return !h->overlay && (strstr(e->step, "layers") || !strcmp(e->step, "overlay"));
+}
+
+static int look_host(struct box *b, struct err *err)
+{
+	struct rehearsal *h = b->warned_data;
+	struct box try = *b;
+	int bad = -1;
+
+	try.sigfd = h->sigfd;
+	if (plan(&try, h, err) == 0 && store_open(h->root, true, &try.store, err) == 0)
+		bad = walk(&try, err);
+	cgroup_finish(&try.cgroup);
+	filter_finish(&try.filter);
+	mountset_finish(&try.mounts);
+	fd_cleanup(&try.store);
+	if (!bad)
+		return 0;
+	if (err->exit > 128) {
+		h->interrupted = true;
+		h->err = *err;
+		return 0;
+	}
+	if (is_own_failure(h, err)) {
+		char text[sizeof(err->msg)];
+
+		snprintf(text, sizeof(text), "the rest of the host was not looked at: %.250s",
+			 err->msg);
+		add_warning(h->report, "/root/path", text);
+		return 0;
+	}
+	return -1;
+}
+
+/* A cgroup of its own, beside the one that is asked for, where a container may be. */
+static int rename_cgroup(struct spec *s, struct arena *a)
+{
+	if (!s->linux_->cgroupsPath)
+		return 0;
+	s->linux_->cgroupsPath = arena_printf(a, "%s-validate%d", s->linux_->cgroupsPath, getpid());
+	return s->linux_->cgroupsPath ? 0 : -1;
+}
+
+static bool asks_for_overlay(const struct spec *s)
+{
+	for (size_t i = 0; i < s->annotations.n; i++)
+		if (!strcmp(s->annotations.v[i].key, "org.bryo.overlay"))
+			return true;
+	return false;
+}
+
+static int rehearse(struct report *r, struct box *b, struct rehearsal *h, struct err *err)
+{
+	sigset_t blocked;
+
+	b->id = arena_printf(b->arena, "validate-%d", getpid());
+	if (!b->id || rename_cgroup(r->drops.spec, b->arena) < 0)
+		return err_set(err, ENOMEM, "the rehearsal");
+	leave_out_devices(r, r->drops.spec);
+	leave_out_joined(r->drops.spec);
+	if (take_signals(&blocked, &h->sigfd, err) < 0)
+		return -1;
+	b->warned = warned;
+	b->warned_data = h;
+	report_look(r, b, look_host);
+	if (h->interrupted)
+		*err = h->err;
+	return h->interrupted ? -1 : 0;
+}
+
+int report_host(struct report *r, struct box *b, const struct arguments *a, struct err *err)
+{
+	struct rehearsal h = {
+		.report = r, .root = a->root, .overlay = asks_for_overlay(b->spec), .sigfd = -1};
+
+	report_look(r, b, look_hooks);
+	report_look(r, b, look_netdevs);
+	if (report_flawed(r, "/linux/namespaces") || report_flawed(r, "/root") ||
+	    report_flawed(r, "/linux/uidMappings") || report_flawed(r, "/linux/gidMappings")) {
+		add_warning(r, "", "the rest of the host was not looked at: mend the errors first");
+		return 0;
+	}
+	if (joins_mounts(b->spec)) {
+		add_warning(r, "/linux/namespaces",
+			    "the rest of the host was not looked at: that would change the mount "
+			    "namespace that is joined");
+		return 0;
+	}
+	/* The container that is joined looks on: see selfexe.h.  Nothing has been printed yet. */
+	if (nsset_joins(&b->ns) && selfexe_is_exposed(&b->ns) &&
+	    selfexe_protect(a->argv, 0, err) < 0)
+		return -1;
+	return rehearse(r, b, &h, err);
+}
