@@ -57,7 +57,8 @@ static bool is_below(const char *ptr, const char *top)
 bool report_flawed(const struct report *r, const char *ptr)
 {
 	for (size_t i = 0; i < r->n; i++)
-		if (r->v[i].severity == FINDING_ERROR && is_below(r->v[i].err.ptr, ptr))
+		if (r->v[i].severity == FINDING_ERROR &&
+		    (is_below(r->v[i].err.ptr, ptr) || is_below(ptr, r->v[i].err.ptr)))
 			return true;
 	return false;
 }
@@ -81,15 +82,33 @@ static bool put_in_place(struct report *r, const char *ptr)
 	return p->cwd;
 }
 
+/*
+ * What a rehearsal cannot go without: it would be about another container, or none.
+ * Its program is looked for when all else has been done.
+ */
+static bool is_needed(const char *ptr)
+{
+	return is_below(ptr, "/linux/namespaces") || is_below(ptr, "/root") ||
+	       is_below(ptr, "/process/args") || !strcmp(ptr, "/linux");
+}
+
 /* -1: nothing is left to look at. */
 static int leave_out(struct report *r, const char *ptr)
 {
+	struct spec *s = r->drops.spec;
+
+	if (!*ptr || (r->rehearsing && is_needed(ptr)))
+		return -1;
 	if (put_in_place(r, ptr))
 		return 0;
 	/* Without its name the rest of a command is no command. */
 	if (is_below(ptr, "/process/args"))
 		ptr = "/process";
-	return *ptr ? drops_add(&r->drops, ptr) : -1;
+	if (drops_add(&r->drops, ptr) < 0)
+		return -1;
+	if (!s->linux_)
+		s->linux_ = arena_alloc(r->arena, sizeof(*s->linux_));
+	return s->linux_ ? 0 : -1;
 }
 
 /*
@@ -150,21 +169,27 @@ static int look_namespaces(struct box *b, struct err *err)
 	return plan_namespaces(b, false, err);
 }
 
+/* It may have been left out. */
+static bool has_root(const struct box *b)
+{
+	return b->spec->root && b->spec->root->path;
+}
+
 static int look_rootfs(struct box *b, struct err *err)
 {
-	auto_close int bundle = open(b->bundle, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	auto_close int fd = bundle < 0 || !b->spec->root
-				    ? -1
-				    : mount_open_dir(bundle, b->spec->root->path, 0, err);
+	auto_close int bundle = open(b->bundle, O_PATH | O_DIRECTORY | O_CLOEXEC), fd = -1;
 
 	if (bundle < 0)
 		return err_set(err, errno, "open the bundle %s", b->bundle);
-	return fd < 0 && b->spec->root ? err_under(err, "/root/path") : 0;
+	if (!has_root(b))
+		return 0;
+	fd = mount_open_dir(bundle, b->spec->root->path, 0, err);
+	return fd < 0 ? err_under(err, "/root/path") : 0;
 }
 
 static int look_overlay(struct box *b, struct err *err)
 {
-	return b->spec->root ? box_plan_overlay(b, err) : 0;
+	return has_root(b) ? box_plan_overlay(b, err) : 0;
 }
 
 static int look_mounts(struct box *b, struct err *err)

@@ -241,6 +241,7 @@ static int rehearse(struct report *r, struct box *b, struct rehearsal *h, struct
 	leave_out_joined(r->drops.spec);
 	if (take_signals(&blocked, &h->sigfd, err) < 0)
 		return -1;
+	r->rehearsing = true;
 	b->warned = warned;
 	b->warned_data = h;
 	report_look(r, b, look_host);

@@ -228,9 +228,10 @@ static bool has_no_new_privs(const struct box *b)
 	return b->spec->process && b->spec->process->noNewPrivileges;
 }
 
+/* It is for the process: where there is none, `create` has nothing to confine. */
 bool row_has_early_filter(const struct box *b)
 {
-	return has_filter(b) && !has_no_new_privs(b);
+	return has_process(b) && has_filter(b) && !has_no_new_privs(b);
 }
 
 static bool has_late_filter(const struct box *b)

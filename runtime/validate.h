@@ -19,10 +19,11 @@ struct report {
 		struct err err;
 	} * v;
 	size_t n, cap;
+	bool rehearsing; /* see report_host() */
 	bool no_memory;
 };
 
-/* Is there an error at or below that pointer? */
+/* Is there an error at that pointer, below it, or in what it is in? */
 bool report_flawed(const struct report *r, const char *ptr);
 
 /*

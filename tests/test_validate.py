@@ -3,6 +3,8 @@
 
 import json
 import os
+from copy import deepcopy
+from random import Random
 
 from lib import bundle, proc
 from lib.agent import Agent
@@ -178,6 +180,55 @@ def text_that_is_no_json():
         check(result.out.startswith("error: line 2, column "), "%s", result)
         result = case.fails("validate", "-b", os.path.join(case.dir, "none"))
         equal((result.rc, result.out), (1, ""), "status and output")
+
+
+VALUES = (None, True, 7, -1, "", "x", "/x", [], {}, [7], ["x"], [None], {"x": 7}, {"x": "y"}, [{}],
+          2 ** 64, 1.5, [[]], {"": 1})
+
+
+def places(value, path=()):
+    """The paths of all that is in a document."""
+    items = value.items() if isinstance(value, dict) else \
+        enumerate(value) if isinstance(value, list) else ()
+    for key, inner in items:
+        yield path + (key,)
+        yield from places(inner, path + (key,))
+
+
+def damage(document, random):
+    """One value replaced, taken out, or with another name."""
+    path = random.choice(sorted(places(document), key=str) or [()])
+    if not path:
+        return
+    owner = document
+    for key in path[:-1]:
+        owner = owner[key]
+    choice = random.random()
+    if choice < 0.7:
+        owner[path[-1]] = deepcopy(random.choice(VALUES))
+    elif choice < 0.85 or isinstance(owner, list):
+        del owner[path[-1]]
+    else:
+        owner[path[-1] + "x"] = owner.pop(path[-1])
+
+
+@test()
+def damaged_documents():
+    """Whatever is in the document, there is a report; and what cannot be planned is not valid."""
+    random = Random(7)
+    with open(os.path.join(bundle.TOP, "tests/spec/base.json")) as file:
+        base = file.read()
+    with Case("root") as case:
+        for _ in range(150):
+            case.bundle.config = json.loads(base)
+            for _ in range(random.choice((1, 3, 10))):
+                damage(case.config, random)
+            errors_found = errors(case)
+            planned = case.call("steps", case.bundle.path)
+            if planned.rc and not errors_found:
+                check(any(text in planned.err for text in (
+                    "/process: is needed", "/process/terminal", "cgroup", "AppArmor")),
+                    "valid, but: %s", planned)
 
 
 # -- --host --
