@@ -119,19 +119,37 @@ static int read_map(int procfd, pid_t pid, const char *name, struct arena *a,
 	return 0;
 }
 
-static int same_namespace(int procfd, pid_t pid, const char *name, ino_t *ret_its, struct err *err)
+/* The directory of a process's namespaces: to look up one by one from /proc takes longer. */
+static int open_namespaces(int procfd, const char *process, struct err *err)
 {
-	struct stat its, own;
-	char path[64];
+	char path[32];
+	int dir;
 
-	snprintf(path, sizeof(path), "%d/ns/%s", pid, name);
-	if (fstatat(procfd, path, &its, 0) < 0)
-		return err_set(err, errno, "look at /proc/%s", path);
-	snprintf(path, sizeof(path), "self/ns/%s", name);
-	if (fstatat(procfd, path, &own, 0) < 0)
-		return err_set(err, errno, "look at /proc/%s", path);
-	*ret_its = its.st_ino;
-	return its.st_dev == own.st_dev && its.st_ino == own.st_ino;
+	snprintf(path, sizeof(path), "%s/ns", process);
+	dir = openat(procfd, path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	return dir < 0 ? err_set(err, errno, "look at /proc/%s", path) : dir;
+}
+
+/* What namespaces there are to join, and which of them are the caller's own. */
+static int compare_namespaces(struct nsset *ns, const char *process, struct err *err)
+{
+	auto_close int its = open_namespaces(ns->procfd, process, err);
+	auto_close int own = its < 0 ? -1 : open_namespaces(ns->procfd, "self", err);
+
+	if (own < 0)
+		return -1;
+	for (int t = 0; t < NS_COUNT; t++) {
+		struct stat theirs, ours;
+
+		if (fstatat(its, nsset_proc_names[t], &theirs, 0) < 0 ||
+		    fstatat(own, nsset_proc_names[t], &ours, 0) < 0)
+			return err_set(err, errno, "look at /proc/%s/ns/%s", process,
+				       nsset_proc_names[t]);
+		ns->seen[t] = theirs.st_ino;
+		ns->named[t] = theirs.st_dev != ours.st_dev || theirs.st_ino != ours.st_ino;
+		ns->join[t] = ns->named[t] ? ns->target : -1;
+	}
+	return 0;
 }
 
 bool nsset_denies_groups(int procfd, const char *process)
@@ -149,16 +167,10 @@ int nsset_target(struct nsset *ns, int pidfd, pid_t pid, int procfd, struct aren
 	char number[16];
 
 	*ns = (struct nsset){.target = pidfd, .procfd = procfd, .pidfd = -1};
-	for (int t = 0; t < NS_COUNT; t++) {
-		int same = same_namespace(procfd, pid, nsset_proc_names[t], &ns->seen[t], err);
-
-		if (same < 0)
-			return -1;
-		ns->named[t] = !same;
-		ns->join[t] = same ? -1 : pidfd;
-	}
-	ns->in_userns = ns->named[NS_USER];
 	snprintf(number, sizeof(number), "%d", pid);
+	if (compare_namespaces(ns, number, err) < 0)
+		return -1;
+	ns->in_userns = ns->named[NS_USER];
 	ns->groups_denied = nsset_denies_groups(procfd, number);
 	if (ns->in_userns && (read_map(procfd, pid, "uid_map", a, &ns->uid, err) < 0 ||
 			      read_map(procfd, pid, "gid_map", a, &ns->gid, err) < 0))
@@ -242,16 +254,18 @@ struct join_result {
  */
 static int check_joined(const struct nsset *ns, struct err *err)
 {
+	auto_close int own = ns->target ? open_namespaces(ns->procfd, "self", err) : -1;
+
+	if (ns->target && own < 0)
+		return -1;
 	for (int t = 0; ns->target && t < NS_COUNT; t++) {
 		const char *name = t == NS_PID ? "pid_for_children" : nsset_proc_names[t];
 		struct stat st;
-		char path[64];
 
 		if (!ns->named[t])
 			continue;
-		snprintf(path, sizeof(path), "self/ns/%s", name);
-		if (fstatat(ns->procfd, path, &st, 0) < 0)
-			return err_set(err, errno, "look at /proc/%s", path);
+		if (fstatat(own, name, &st, 0) < 0)
+			return err_set(err, errno, "look at /proc/self/ns/%s", name);
 		if (st.st_ino != ns->seen[t])
 			return err_set(err, 0,
 				       "the container's first process has changed its %s "

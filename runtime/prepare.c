@@ -16,6 +16,7 @@
 #include "runtime/notify.h"
 #include "runtime/payload.h"
 #include "runtime/record.h"
+#include "runtime/selfexe.h"
 #include "runtime/store.h"
 
 /* Not a FIFO or a device, which could make us wait or read for ever. */
@@ -143,6 +144,8 @@ int box_begin(struct box *b, struct err *err)
 	b->umask = mask;
 	b->dir = b->listener = b->waiting = b->chan = b->sigfd = b->stub = -1;
 	b->console = b->terminal = b->notify = -1;
+	b->view = selfexe_take_view();
+	b->protected = b->view >= 0;
 	b->procfd = procfs_open_root(err);
 	return b->procfd < 0 ? -1 : 0;
 }

@@ -2,6 +2,7 @@
 /* The rows of the host, and of hooks on either side; the table is in sandbox.c. */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -188,7 +189,8 @@ static void leave_host(struct box *b)
 	fd_cleanup(&b->sigfd);
 	fd_cleanup(&b->terminal);
 	fd_cleanup(&b->notify);
-	b->notify = -1;
+	fd_cleanup(&b->view);
+	b->notify = b->view = -1;
 	b->chan = b->dir = b->store = b->sigfd = b->terminal = -1;
 	cgroup_finish(&b->cgroup);
 	nsset_finish(&b->ns);
@@ -217,11 +219,13 @@ static int before_clone(void *arg, struct err *err)
 }
 
 /*
- * The first thing the box does.  It dies with the host from here on; a host
- * that has died already is seen by the baton.
+ * The first thing the box does.  It dies with the host from here on; one that has died
+ * already has closed its end of the baton.
  */
 static int be_born(struct box *b, struct err *err)
 {
+	struct pollfd host = {.fd = b->box_chan};
+
 	b->side = BOX;
 	leave_host(b);
 	b->chan = b->box_chan;
@@ -231,6 +235,8 @@ static int be_born(struct box *b, struct err *err)
 	umask(0);
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
 		return err_set(err, errno, "prctl(PR_SET_PDEATHSIG)");
+	if (poll(&host, 1, 0) > 0 && (host.revents & POLLHUP))
+		_exit(EXIT_BRYO);
 	return 0;
 }
 
@@ -277,6 +283,24 @@ void row_clone_undo(struct box *b)
 	nsset_kill(&b->ns);
 	fd_cleanup(&b->chan);
 	b->chan = -1;
+}
+
+bool row_is_protected(const struct box *b)
+{
+	return b->protected;
+}
+
+int row_view_apply(struct box *b, struct err *err)
+{
+	(void)err;
+	row_view_undo(b);
+	return 0;
+}
+
+void row_view_undo(struct box *b)
+{
+	fd_cleanup(&b->view);
+	b->view = -1;
 }
 
 bool row_makes_userns(const struct box *b)

@@ -35,4 +35,10 @@ bool selfexe_is_exposed(const struct nsset *ns);
  */
 int selfexe_protect(char *const *argv, unsigned int preserve, struct err *err);
 
+/*
+ * In that program, once: the handle that keeps the view, for who closes it when there is
+ * time; or -1.  By an environment variable, which is taken out.
+ */
+int selfexe_take_view(void);
+
 #endif

@@ -87,10 +87,22 @@ static _Noreturn void box_fail(struct box *b, const struct err *err)
 	_exit(err->exit ? err->exit : EXIT_BRYO);
 }
 
+/*
+ * Does the box's row come first behind the one that makes it?  Then it is born with the
+ * baton: nobody wakes the other up.
+ */
+static enum side turn_at_birth(const struct box *b, size_t clone)
+{
+	for (size_t i = clone + 1; i < n_steps; i++)
+		if (!(steps[i].flags & STEP_BESIDE) && step_is_wanted(b, &steps[i]))
+			return steps[i].side;
+	return HOST;
+}
+
 /* The end of the table is the payload: execve(2) does not come back. */
 static _Noreturn void walk_box(struct box *b, size_t first)
 {
-	enum side turn = HOST;
+	enum side turn = turn_at_birth(b, first - 1);
 	struct err err;
 
 	for (size_t i = first; i < n_steps; i++) {
@@ -139,7 +151,7 @@ static int await_payload(struct box *b, struct err *err)
 
 static int walk_host(struct box *b, size_t first, struct err *err)
 {
-	size_t exec = step_find("exec");
+	size_t clone = step_find("clone"), exec = step_find("exec");
 	enum side turn = HOST;
 
 	for (size_t i = first; i < n_steps; i++) {
@@ -173,6 +185,8 @@ static int walk_host(struct box *b, size_t first, struct err *err)
 				       : -1;
 		if (b->side == BOX)
 			walk_box(b, i + 1);
+		if (i == clone)
+			turn = turn_at_birth(b, i);
 	}
 	return 0;
 }
