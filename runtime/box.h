@@ -111,6 +111,7 @@ struct box {
 		enum label_wish wish;
 		const char *process, *mount; /* NULL: none */
 		int dir;                     /* as apparmor.dir; or -1 */
+		int held;                    /* see labels.h; or -1 */
 	} label;
 	/* Who kills the box when the host has died; see watch.h. */
 	struct {

@@ -5,10 +5,13 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/random.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "ns/procfs.h"
@@ -24,7 +27,20 @@ static bool from_kernel(void *arg, uint32_t *ret)
 	return getrandom(ret, sizeof(*ret), 0) == (ssize_t)sizeof(*ret);
 }
 
-static void take_text(struct mcs_taken *t, char *text, ssize_t len, const struct mcs_set *but)
+/* A process of the caller's own level, which is no container unless it has their type. */
+static bool is_own(const char *text, const struct mcs_set *s, const struct label_draw *w)
+{
+	const char *level = seclabel_level(text);
+	struct mcs_set own;
+
+	if (!w->own || !level)
+		return false;
+	own = seclabel_set(w->own);
+	return !memcmp(s, &own, sizeof(own)) &&
+	       (!strcmp(text, w->own) || strncmp(text, w->label, (size_t)(level - text)) != 0);
+}
+
+static void take_text(struct mcs_taken *t, char *text, ssize_t len, const struct label_draw *w)
 {
 	struct mcs_set s;
 
@@ -33,7 +49,7 @@ static void take_text(struct mcs_taken *t, char *text, ssize_t len, const struct
 	text[len] = '\0';
 	text[strcspn(text, "\n")] = '\0';
 	s = seclabel_set(text);
-	if (!but || memcmp(&s, but, sizeof(s)) != 0)
+	if (!w || !is_own(text, &s, w))
 		mcs_take(t, &s);
 }
 
@@ -82,7 +98,7 @@ static int take_containers(int store, struct mcs_taken *t, struct arena *a, stru
 }
 
 /* Other runtimes' containers, virtual machines, and those of other stores. */
-static int take_processes(int procfd, const struct mcs_set *own, struct mcs_taken *t,
+static int take_processes(int procfd, const struct label_draw *w, struct mcs_taken *t,
 			  struct err *err)
 {
 	int fd = procfs_open(procfd, ".", O_RDONLY | O_DIRECTORY);
@@ -104,7 +120,7 @@ static int take_processes(int procfd, const struct mcs_set *own, struct mcs_take
 		/* Ended meanwhile, or not ours to look at. */
 		n = procfs_read(procfd, path, text, sizeof(text));
 		if (n > 0)
-			take_text(t, text, n, own);
+			take_text(t, text, n, w);
 	}
 	closedir(d);
 	return 0;
@@ -120,36 +136,102 @@ int labels_note(const struct label_place *p, const char *label, struct err *err)
 	return 0;
 }
 
-static int choose(const struct label_place *p, const char *label, const struct mcs_set *usable,
-		  const struct mcs_set *own, struct arena *a, char **ret, struct err *err)
+/*
+ * What stores and users have in common is the kernel: a name of its abstract sockets is
+ * bound once.  Who may not have one draws another, so that a name that a stranger has
+ * bound costs a pair and gives nothing away.
+ *
+ * A descriptor, or -1 and errno: EADDRINUSE when somebody has it.
+ */
+static int hold(struct mcs_pair p)
+{
+	auto_close int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	struct sockaddr_un name = {.sun_family = AF_UNIX};
+	int len = snprintf(name.sun_path + 1, sizeof(name.sun_path) - 1, "bryo-mcs/c%u,c%u", p.a,
+			   p.b);
+
+	if (fd < 0 ||
+	    bind(fd, (struct sockaddr *)&name,
+		 (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)len)) < 0)
+		return -1;
+	return fd_take(&fd);
+}
+
+static void take_pair(struct mcs_taken *t, struct mcs_pair p)
+{
+	struct mcs_set s = {0};
+
+	mcs_add(&s, p.a);
+	mcs_add(&s, p.b);
+	mcs_take(t, &s);
+}
+
+static int none_left(const struct label_draw *w, struct err *err)
+{
+	err_set(err, 0, "SELinux: no two categories are left for the container");
+	return err_hint(err, "the policy and your own level leave %zu to choose from",
+			mcs_count(w->usable));
+}
+
+/*
+ * The processes are looked at while the pair is held: another store's container that had
+ * it before has the label by now.  Each round takes a pair out, so that it ends.
+ */
+static int draw(const struct label_place *p, const struct label_draw *w, struct arena *a,
+		struct mcs_pair *ret, int *ret_held, struct err *err)
 {
 	struct mcs_taken *t = arena_alloc(a, sizeof(*t));
-	struct mcs_pair pair;
 
 	if (!t)
 		return err_set(err, ENOMEM, "choose a label");
-	if (take_containers(p->store, t, a, err) < 0 || take_processes(p->procfd, own, t, err) < 0)
+	if (take_containers(p->store, t, a, err) < 0)
 		return -1;
-	if (!mcs_choose(usable, t, from_kernel, NULL, &pair)) {
-		err_set(err, 0, "SELinux: no two categories are left for the container");
-		return err_hint(err, "the policy and your own level leave %zu to choose from",
-				mcs_count(usable));
+	for (;;) {
+		auto_close int held = -1;
+
+		if (!mcs_choose(w->usable, t, from_kernel, NULL, ret))
+			return none_left(w, err);
+		held = hold(*ret);
+		if (held < 0 && errno != EADDRINUSE)
+			return err_set(err, errno, "reserve a pair of categories");
+		if (held >= 0 && take_processes(p->procfd, w, t, err) < 0)
+			return -1;
+		if (held >= 0 && !mcs_is_taken(t, *ret)) {
+			*ret_held = fd_take(&held);
+			return 0;
+		}
+		take_pair(t, *ret);
 	}
-	*ret = seclabel_with_pair(label, pair, a);
-	if (!*ret)
-		return err_set(err, 0, "SELinux: \"%.100s\" cannot have categories", label);
-	return labels_note(p, *ret, err);
 }
 
-int labels_reserve(const struct label_place *p, const char *label, const struct mcs_set *usable,
-		   const struct mcs_set *own, struct arena *a, char **ret, struct err *err)
+static int choose(const struct label_place *p, const struct label_draw *w, struct arena *a,
+		  char **ret, int *ret_held, struct err *err)
+{
+	auto_close int held = -1;
+	struct mcs_pair pair;
+	char *label;
+
+	if (draw(p, w, a, &pair, &held, err) < 0)
+		return -1;
+	label = seclabel_with_pair(w->label, pair, a);
+	if (!label)
+		return err_set(err, 0, "SELinux: \"%.100s\" cannot have categories", w->label);
+	if (labels_note(p, label, err) < 0)
+		return -1;
+	*ret = label;
+	*ret_held = fd_take(&held);
+	return 0;
+}
+
+int labels_reserve(const struct label_place *p, const struct label_draw *w, struct arena *a,
+		   char **ret, int *ret_held, struct err *err)
 {
 	int bad;
 
 	while (flock(p->store, LOCK_EX) < 0)
 		if (errno != EINTR)
 			return err_set(err, errno, "lock the state directory");
-	bad = choose(p, label, usable, own, a, ret, err);
+	bad = choose(p, w, a, ret, ret_held, err);
 	flock(p->store, LOCK_UN);
 	return bad;
 }

@@ -75,6 +75,7 @@ bool row_has_apparmor(const struct box *b);
 int row_apparmor_apply(struct box *b, struct err *err);
 bool row_has_label(const struct box *b);
 int row_label_apply(struct box *b, struct err *err);
+void row_label_undo(struct box *b);
 bool row_is_watched(const struct box *b);
 int row_watch_apply(struct box *b, struct err *err);
 void row_watch_undo(struct box *b);

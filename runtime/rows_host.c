@@ -272,9 +272,10 @@ int row_clone_apply(struct box *b, struct err *err)
 	/* So that its end is seen when the box dies. */
 	fd_cleanup(&b->console);
 	b->console = -1;
-	/* The lock is the box's alone from here on. */
+	/* These are the box's alone from here on. */
 	if (b->waiting >= 0)
 		close(fd_take(&b->waiting));
+	row_label_undo(b);
 	return 0;
 }
 

@@ -212,6 +212,7 @@ int row_exec_apply(struct box *b, struct err *err)
 					    .page = b->agent.page,
 					    .apparmor = {b->apparmor.dir, b->apparmor.request},
 					    .selinux = {b->label.dir, b->label.process},
+					    .held = b->label.held,
 					    .path = b->payload,
 					    .argv = args->v,
 					    .env = b->env});

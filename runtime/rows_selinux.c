@@ -84,6 +84,7 @@ int box_plan_label(struct box *b, struct err *err)
 {
 	const char *process = configured(b), *mount = text_or_null(b->spec->linux_->mountLabel);
 
+	b->label.held = -1;
 	if (b->op == OP_EXEC)
 		mount = NULL;
 	if (!process && !mount)
@@ -140,30 +141,41 @@ static int given(struct box *b, const struct seclabel_host *h, struct err *err)
 	return seclabel_check(h, b->label.mount, err);
 }
 
+/* Would the policy let the caller start a process with all categories? */
+static bool may_use_all(const struct seclabel_host *h, const char *own, const char *process,
+			struct arena *a)
+{
+	const char *level = seclabel_level(process);
+	char all[64];
+
+	snprintf(all, sizeof(all), "%.*s:c0.c%d", level ? (int)strcspn(level, ":-") : 0,
+		 level ? level : "", MCS_CATEGORIES - 1);
+	process = seclabel_with_level(process, all, a);
+	return process && !seclabel_denies(h, own, process, "process", "transition");
+}
+
 /*
- * A caller that may start no process with all categories may start those with its
- * own only; there, other processes of its own level are no containers.
+ * A caller with categories gives of its own, whether or not the policy insists: they are
+ * what has been set apart for it.  One without any has all, if the policy lets it.
  */
 static int choose_pair(struct box *b, const struct seclabel_host *h, const char *own, char *process,
 		       char **ret, struct err *err)
 {
 	const struct label_place place = {b->store, b->dir, b->procfd};
 	struct mcs_set usable, mine = seclabel_set(own);
-	const char *level = seclabel_level(process);
-	bool limited;
-	char all[64];
+	struct label_draw draw = {.label = process, .usable = &usable};
 
-	snprintf(all, sizeof(all), "%.*s:c0.c%d", level ? (int)strcspn(level, ":-") : 0,
-		 level ? level : "", MCS_CATEGORIES - 1);
 	seclabel_categories(h, process, &usable);
-	process = seclabel_with_level(process, all, b->arena);
-	if (!process)
-		return err_set(err, ENOMEM, "the label");
-	limited = seclabel_denies(h, own, process, "process", "transition");
-	for (unsigned int c = 0; limited && c < MCS_CATEGORIES; c++)
-		if (!mcs_has(&mine, c))
-			usable.bits[c / 64] &= ~(UINT64_C(1) << c % 64);
-	return labels_reserve(&place, process, &usable, limited ? &mine : NULL, b->arena, ret, err);
+	if (mcs_count(&mine) || !may_use_all(h, own, process, b->arena)) {
+		mcs_intersect(&usable, &mine);
+		draw.own = own;
+	}
+	if (draw.own && mcs_count(&usable) < 2) {
+		err_set(err, EACCES, "SELinux: %.100s has no two categories for a container", own);
+		return err_hint(err, "start bryo at a level that has, or give the label: "
+				     "--selinux LABEL");
+	}
+	return labels_reserve(&place, &draw, b->arena, ret, &b->label.held, err);
 }
 
 static int choose(struct box *b, const struct seclabel_host *h, const char *own, struct err *err)
@@ -262,14 +274,25 @@ static void warn_of_stdio(const struct box *b, const struct seclabel_host *h)
 			 b->label.process, list, first);
 }
 
+/* The caller's label; "": it has none. */
+static void read_own(const struct box *b, char *buf, size_t size)
+{
+	const char *fake = faults_selinux();
+	auto_close int top = fake ? open(fake, O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
+	auto_close int fd = fake ? openat(top, "attr/current", O_RDONLY | O_CLOEXEC)
+				 : procfs_open(b->procfd, "self/attr/current", O_RDONLY);
+	ssize_t n = fd < 0 ? -1 : read(fd, buf, size - 1);
+
+	buf[n < 0 ? 0 : n] = '\0';
+	buf[strcspn(buf, "\n")] = '\0';
+}
+
 static int label_on(struct box *b, const struct seclabel_host *h, struct err *err)
 {
 	const struct label_place place = {b->store, b->dir, b->procfd};
-	char own[SECLABEL_MAX] = "";
+	char own[SECLABEL_MAX];
 
-	if (procfs_read(b->procfd, "self/attr/current", own, sizeof(own)) < 0)
-		own[0] = '\0';
-	own[strcspn(own, "\n")] = '\0';
+	read_own(b, own, sizeof(own));
 	if ((b->label.wish == LABEL_CHOSEN ? choose(b, h, own, err) : given(b, h, err)) < 0)
 		return -1;
 	if (b->label.wish == LABEL_NONE)
@@ -283,6 +306,12 @@ static int label_on(struct box *b, const struct seclabel_host *h, struct err *er
 		return -1;
 	warn_of_stdio(b, h);
 	return 0;
+}
+
+void row_label_undo(struct box *b)
+{
+	fd_cleanup(&b->label.held);
+	b->label.held = -1;
 }
 
 int row_label_apply(struct box *b, struct err *err)

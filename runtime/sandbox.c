@@ -387,7 +387,8 @@ const struct step steps[] = {
 	 * Before the clone, while the host's selinuxfs can be asked: a wrong label is seen
 	 * with nothing made.  After the state directory, which reserves it.
 	 */
-	{"label", HOST, "/process/selinuxLabel", row_has_label, row_label_apply, NULL, STEP_ENTERS},
+	{"label", HOST, "/process/selinuxLabel", row_has_label, row_label_apply, row_label_undo,
+	 STEP_ENTERS},
 	/* Before the clone, which joins them; a wrong handle is seen with nothing made. */
 	{"join", HOST, "/linux/namespaces", NULL, row_join_apply, row_ns_undo, 0},
 	/*

@@ -33,6 +33,12 @@ bool mcs_includes(const struct mcs_set *s, const struct mcs_set *part)
 	return true;
 }
 
+void mcs_intersect(struct mcs_set *s, const struct mcs_set *with)
+{
+	for (size_t i = 0; i < MCS_CATEGORIES / 64; i++)
+		s->bits[i] &= with->bits[i];
+}
+
 /* "c12"; *s is behind it. */
 static bool parse_category(const char **s, unsigned int *ret)
 {

@@ -36,6 +36,9 @@ bool mcs_has(const struct mcs_set *s, unsigned int category);
 size_t mcs_count(const struct mcs_set *s);
 bool mcs_includes(const struct mcs_set *s, const struct mcs_set *part);
 
+/* Only those that are in the other, too. */
+void mcs_intersect(struct mcs_set *s, const struct mcs_set *with);
+
 /*
  * The categories of a level or a range of levels, "s0:c1,c3.c5-s0:c0.c9": those of its
  * upper end.  False: not such a text.

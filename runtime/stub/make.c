@@ -101,10 +101,10 @@ static int let_through(int fd)
 	return fd < 0 ? 0 : fcntl(fd, F_SETFD, 0);
 }
 
-/* "chan,page,apparmor,selinux": what there is not is left out. */
+/* "chan,page,apparmor,selinux,held": what there is not is left out. */
 static void write_numbers(char *text, size_t size, const struct stub_task *t)
 {
-	const int more[] = {t->page, t->apparmor.dir, t->selinux.dir};
+	const int more[] = {t->page, t->apparmor.dir, t->selinux.dir, t->held};
 	int n = snprintf(text, size, "%d", t->chan);
 
 	for (size_t i = 0; i < sizeof(more) / sizeof(more[0]); i++)
@@ -132,7 +132,7 @@ int stub_exec(const struct stub_task *t)
 		args[first++] = (char *)t->selinux.request;
 	memcpy(args + first, t->argv, (n + 1) * sizeof(*args));
 	if (!let_through(t->chan) && !let_through(t->page) && !let_through(t->apparmor.dir) &&
-	    !let_through(t->selinux.dir))
+	    !let_through(t->selinux.dir) && !let_through(t->held))
 		execveat(t->stub, "", args, t->env, AT_EMPTY_PATH);
 	free(args);
 	return -1;

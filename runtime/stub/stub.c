@@ -9,8 +9,8 @@
  * It is this program, of which there is nothing to be had.
  *
  * No C library: its start-up would cost more than all that is done here.
- * Called with argv = { path, "channel[,[page][,[apparmor][,selinux]]]", what is written
- * there for each that is given, the payload's argv ... }; see struct stub_task.
+ * Called with argv = { path, "channel,[page],[apparmor],[selinux],[held]", what is written
+ * to each of the two before the last that is given, the payload's argv ... }; see struct stub_task.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -176,7 +176,7 @@ _Noreturn void stub_main(long *stack)
 	char **argv = (char **)(stack + 1), **envp = argv + argc + 1;
 	struct handover *page = 0;
 	const char *numbers;
-	int chan, fd, apparmor, selinux;
+	int chan, fd, apparmor, selinux, held;
 	char **next = argv + 2;
 
 	/* By our file's mode we are not (see row_exec_apply()), unless fs.suid_dumpable is 1. */
@@ -189,8 +189,11 @@ _Noreturn void stub_main(long *stack)
 	fd = number(&numbers);
 	apparmor = number(&numbers);
 	selinux = number(&numbers);
+	held = number(&numbers);
 
 	call(SYS_fcntl, chan, F_SETFD, FD_CLOEXEC);
+	if (held >= 0)
+		call(SYS_fcntl, held, F_SETFD, FD_CLOEXEC);
 	if (fd >= 0)
 		page = map_page(chan, fd);
 	if (apparmor >= 0)

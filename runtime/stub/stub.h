@@ -43,6 +43,7 @@ struct stub_task {
 	int chan; /* where failures are told */
 	int page; /* in which the listener of a filter that has one is handed over, or -1 */
 	struct stub_attr apparmor, selinux;
+	int held;         /* kept until the payload is executed, or -1 */
 	const char *path; /* the payload */
 	char *const *argv, *const *env;
 };

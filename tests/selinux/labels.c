@@ -3,6 +3,7 @@
 #include "runtime/labels.h"
 
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,6 +24,16 @@ struct place {
 	int store, proc;
 };
 
+/* A lock belongs to an open file: each process needs its own. */
+static void open_store(struct place *p, const char *which)
+{
+	char name[128];
+
+	snprintf(name, sizeof(name), "%s/%s", p->path, which);
+	mkdir(name, 0700);
+	p->store = open(name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
 static void make_place(struct place *p)
 {
 	char name[128];
@@ -30,9 +41,7 @@ static void make_place(struct place *p)
 	snprintf(p->path, sizeof(p->path), "/tmp/bryo-selinux-XXXXXX");
 	if (!mkdtemp(p->path))
 		abort();
-	snprintf(name, sizeof(name), "%s/store", p->path);
-	mkdir(name, 0700);
-	p->store = open(name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	open_store(p, "store");
 	snprintf(name, sizeof(name), "%s/proc", p->path);
 	mkdir(name, 0700);
 	p->proc = open(name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -76,81 +85,128 @@ static struct mcs_set set_of(const char *level)
 	return s;
 }
 
-/*
- * One container; the lock of its directory is kept by *ret_dir.  The label, or what is
- * wrong, in `text`.
- */
-static bool reserve(const struct place *p, const char *id, const char *usable, const char *own,
-		    char text[SECLABEL_MAX], int *ret_dir)
+struct made {
+	bool ok;
+	char text[SECLABEL_MAX]; /* the label, or what is wrong */
+	int dir, held;           /* its lock, and what reserves the pair for now */
+};
+
+static struct made reserve(const struct place *p, const char *id, const char *usable,
+			   const char *own)
 {
 	struct label_place where = {.store = p->store, .procfd = p->proc, .dir = -1};
-	struct mcs_set cats = set_of(usable), mine = set_of(own ? own : "s0");
+	struct mcs_set cats = set_of(usable);
+	const struct label_draw draw = {.label = BASE, .usable = &cats, .own = own};
+	struct made m = {.dir = -1, .held = -1};
 	struct arena a = {0};
 	struct err err = {0};
 	char *label = NULL;
-	bool ok = store_create(p->store, id, &where.dir, &err) == 0 &&
-		  labels_reserve(&where, BASE, &cats, own ? &mine : NULL, &a, &label, &err) == 0;
 
-	snprintf(text, SECLABEL_MAX, "%s", ok ? label : err.msg);
+	m.ok = store_create(p->store, id, &where.dir, &err) == 0 &&
+	       labels_reserve(&where, &draw, &a, &label, &m.held, &err) == 0;
+	snprintf(m.text, sizeof(m.text), "%s", m.ok ? label : err.msg);
 	arena_finish(&a);
-	*ret_dir = where.dir;
-	return ok;
+	m.dir = where.dir;
+	return m;
+}
+
+/* Its process has the label, or has died. */
+static void let_go(struct made *m)
+{
+	fd_cleanup(&m->held);
+	m->held = -1;
+}
+
+static void crash(struct made *m)
+{
+	let_go(m);
+	fd_cleanup(&m->dir);
+	m->dir = -1;
 }
 
 /* Is it there until the directory goes? */
 static void test_life(void)
 {
-	char one[SECLABEL_MAX], two[SECLABEL_MAX];
-	int dir, other;
 	struct place p = {.store = -1};
+	struct made one, m;
 	struct err err;
-	bool ok;
 
 	make_place(&p);
-	ok = reserve(&p, "one", "s0:c4,c9", NULL, one, &dir);
-	check(ok && !strcmp(one, BASE ":c4,c9"), "the only pair", "%s", one);
-	ok = reserve(&p, "two", "s0:c4,c9", NULL, two, &other);
-	check(!ok, "a pair is reserved from the first moment", "%s", two);
-	close(other);
+	one = reserve(&p, "one", "s0:c4,c9", NULL);
+	check(one.ok && !strcmp(one.text, BASE ":c4,c9"), "the only pair", "%s", one.text);
+	let_go(&one);
+	m = reserve(&p, "two", "s0:c4,c9", NULL);
+	check(!m.ok, "a pair is reserved from the first moment", "%s", m.text);
+	crash(&m);
 	/* The record is there, and nobody works on the container any more. */
-	put(dir, "record", "{}");
-	close(dir);
-	ok = reserve(&p, "three", "s0:c4,c9", NULL, two, &other);
-	check(!ok, "a container keeps its pair", "%s", two);
-	close(other);
-	store_enter(p.store, "one", &dir, &err);
-	store_remove(p.store, "one", dir, &err);
-	close(dir);
-	ok = reserve(&p, "four", "s0:c4,c9", NULL, two, &other);
-	check(ok, "delete frees it", "%s", two);
-	close(other);
+	put(one.dir, "record", "{}");
+	crash(&one);
+	m = reserve(&p, "three", "s0:c4,c9", NULL);
+	check(!m.ok, "a container keeps its pair", "%s", m.text);
+	crash(&m);
+	store_enter(p.store, "one", &one.dir, &err);
+	store_remove(p.store, "one", one.dir, &err);
+	crash(&one);
+	m = reserve(&p, "four", "s0:c4,c9", NULL);
+	check(m.ok, "delete frees it", "%s", m.text);
+	crash(&m);
 	/* What has just been made has no record, and its maker is gone: a crash. */
-	ok = reserve(&p, "five", "s0:c4,c9", NULL, two, &other);
-	check(ok, "a crash between the reservation and the record loses none", "%s", two);
-	close(other);
+	m = reserve(&p, "five", "s0:c4,c9", NULL);
+	check(m.ok, "a crash between the reservation and the record loses none", "%s", m.text);
+	crash(&m);
 	remove_place(&p);
 }
 
 static void test_processes(void)
 {
-	char text[SECLABEL_MAX];
 	struct place p = {.store = -1};
-	int dir;
-	bool ok;
+	struct made m;
 
 	make_place(&p);
 	add_process(&p, 1, "system_u:system_r:init_t:s0-s0:c0.c1023\n");
 	add_process(&p, 7, "system_u:system_r:svirt_t:s0:c4,c9");
 	mkdirat(p.proc, "8", 0700);
-	ok = reserve(&p, "one", "s0:c4,c9", NULL, text, &dir);
-	check(!ok, "a pair of a running process is not taken again", "%s", text);
-	close(dir);
-	ok = reserve(&p, "two", "s0:c4,c9", "s0:c4,c9", text, &dir);
-	check(ok, "but for a caller that has no other", "%s", text);
-	close(dir);
-	ok = reserve(&p, "three", "s0:c4,c9,c10", NULL, text, &dir);
-	check(ok && strcmp(text, BASE ":c4,c9") != 0, "another one", "%s", text);
-	close(dir);
+	m = reserve(&p, "one", "s0:c4,c9", NULL);
+	check(!m.ok, "a pair of a running process is not taken again", "%s", m.text);
+	crash(&m);
+	m = reserve(&p, "two", "s0:c4,c9", "u:r:caller:s0-s0:c4,c9");
+	check(m.ok, "but for a caller that has no other", "%s", m.text);
+	crash(&m);
+	add_process(&p, 9, BASE ":c4,c9");
+	m = reserve(&p, "three", "s0:c4,c9", "u:r:caller:s0:c4,c9");
+	check(!m.ok, "unless a container of another store has it", "%s", m.text);
+	crash(&m);
+	m = reserve(&p, "four", "s0:c4,c9", BASE ":c4,c9");
+	check(m.ok, "or the caller is in that container", "%s", m.text);
+	crash(&m);
+	m = reserve(&p, "five", "s0:c4,c9,c10", NULL);
+	check(m.ok && strcmp(m.text, BASE ":c4,c9") != 0, "another one", "%s", m.text);
+	crash(&m);
+	remove_place(&p);
+}
+
+/* What one store is giving away no other gives, before there is a process to be seen. */
+static void test_stores(void)
+{
+	struct place p = {.store = -1}, other;
+	struct made one, m;
+
+	make_place(&p);
+	other = p;
+	open_store(&other, "other");
+	one = reserve(&p, "one", "s0:c4,c9", NULL);
+	check(one.ok, "the only pair", "%s", one.text);
+	m = reserve(&other, "one", "s0:c4,c9", NULL);
+	check(!m.ok, "another store does not give it meanwhile", "%s", m.text);
+	crash(&m);
+	m = reserve(&other, "two", "s0:c4,c9,c10", NULL);
+	check(m.ok && strcmp(m.text, one.text) != 0, "but another one", "%s", m.text);
+	crash(&m);
+	crash(&one);
+	m = reserve(&other, "three", "s0:c4,c9", NULL);
+	check(m.ok, "and gives it when the first one has died", "%s", m.text);
+	crash(&m);
+	close(other.store);
 	remove_place(&p);
 }
 
@@ -159,20 +215,18 @@ enum { MAKERS = 8, EACH = 125 };
 static void make_some(const struct place *p, int maker)
 {
 	struct place mine = *p;
-	char name[128];
 
-	snprintf(name, sizeof(name), "%s/store", p->path);
-	/* A lock belongs to an open file: each maker needs its own. */
-	mine.store = open(name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	open_store(&mine, "store");
 	for (int i = 0; i < EACH; i++) {
-		char id[32], text[SECLABEL_MAX];
-		int dir;
+		struct made m;
+		char id[32];
 
 		snprintf(id, sizeof(id), "c%d-%d", maker, i);
-		if (!reserve(&mine, id, "s0:c0.c45", NULL, text, &dir))
+		m = reserve(&mine, id, "s0:c0.c45", NULL);
+		if (!m.ok)
 			_exit(1);
-		put(dir, "record", "{}");
-		close(dir);
+		put(m.dir, "record", "{}");
+		crash(&m);
 	}
 	_exit(0);
 }
@@ -204,29 +258,85 @@ static int count_twice(const struct place *p, int *ret_n)
 	return twice;
 }
 
+static int make_all(const struct place *p, void (*maker)(const struct place *p, int n))
+{
+	int bad = 0, status;
+
+	fflush(stdout);
+	for (int i = 0; i < MAKERS; i++)
+		if (fork() == 0)
+			maker(p, i);
+	for (int i = 0; i < MAKERS; i++)
+		bad += wait(&status) < 0 || status != 0;
+	return bad;
+}
+
 /* From a range of 1035 pairs, so that chance cannot hide a mistake. */
 static void test_many(void)
 {
-	int bad = 0, n, twice, status;
+	int bad, n, twice;
 	struct place p = {.store = -1};
 
 	make_place(&p);
-	for (int i = 0; i < MAKERS; i++)
-		if (fork() == 0)
-			make_some(&p, i);
-	for (int i = 0; i < MAKERS; i++)
-		bad += wait(&status) < 0 || status != 0;
+	bad = make_all(&p, make_some);
 	twice = count_twice(&p, &n);
 	check(!bad && n == MAKERS * EACH && !twice, "a thousand at once never share a pair",
 	      "%d makers failed, %d labels, %d twice", bad, n, twice);
 	remove_place(&p);
 }
 
+enum { ROUNDS = 40 };
+
+/*
+ * Each with a store of its own, and one container at a time; 28 pairs for all.  A
+ * directory with the name of the label tells who else has it.
+ */
+static void make_and_run(const struct place *p, int maker)
+{
+	struct place mine = *p;
+	char id[32], running[SECLABEL_MAX + 16];
+
+	snprintf(id, sizeof(id), "store%d", maker);
+	open_store(&mine, id);
+	for (int i = 0; i < ROUNDS; i++) {
+		struct made m;
+
+		snprintf(id, sizeof(id), "c%d", i);
+		m = reserve(&mine, id, "s0:c0.c7", NULL);
+		snprintf(running, sizeof(running), "%s.running", m.text);
+		if (!m.ok || mkdirat(p->proc, running, 0700) < 0)
+			_exit(1);
+		add_process(p, 1000 + maker, m.text);
+		let_go(&m);
+		usleep(500);
+		/* It has ended. */
+		unlinkat(p->proc, running, AT_REMOVEDIR);
+		add_process(p, 1000 + maker, BASE);
+		crash(&m);
+	}
+	_exit(0);
+}
+
+static void test_many_stores(void)
+{
+	struct place p = {.store = -1};
+	int bad;
+
+	make_place(&p);
+	bad = make_all(&p, make_and_run);
+	check(!bad, "stores that draw at once never share a pair", "%d of %d makers shared", bad,
+	      MAKERS);
+	remove_place(&p);
+}
+
 void test_labels(void)
 {
-	fflush(stdout);
+	/* Names that nobody else binds: another run of this, perhaps. */
+	if (unshare(geteuid() ? CLONE_NEWUSER | CLONE_NEWNET : CLONE_NEWNET) < 0)
+		printf("# in the network namespace of all\n");
 	test_life();
 	test_processes();
-	fflush(stdout);
+	test_stores();
 	test_many();
+	test_many_stores();
 }
