@@ -2,12 +2,15 @@
 """Labels of SELinux: where it is on (make check-vm), and against files (BRYO_SELINUX)."""
 
 import contextlib
+import glob
 import json
 import os
+import random
 import re
+import shutil
 import subprocess
 
-from lib import users
+from lib import proc, users
 from lib.bundle import bind, drop_mount, write
 from lib.case import Case, need_bryo, need_busybox
 from lib.check import Skip, check, contains, equal, test, wait_until
@@ -247,18 +250,147 @@ def pairs_are_reserved(mode):
             case.delete(suffix)
 
 
+def few(n):
+    """The level of a caller who has so many categories, others in each run: names are the host's."""
+    first = random.randrange(1024 - n)
+    return "s0-s0:c%d.c%d" % (first, first + n - 1)
+
+
+def pairs_held(level):
+    """Names that are bound now, of categories of the level."""
+    first, last = map(int, re.findall(r"c(\d+)", level))
+    with open("/proc/net/unix") as file:
+        names = re.findall(r"@bryo-mcs/c(\d+),c(\d+)$", file.read(), re.M)
+    return [pair for pair in names if first <= int(pair[0]) and int(pair[1]) <= last]
+
+
 @test(*MODES)
 def bryo_is_killed(mode):
-    """The reservation goes with what is left behind."""
+    """The reservation goes with what is left behind: the only pair can be drawn again."""
     need_none()
     for row in ("join", "clone", "record"):
         with Case(mode, faults=True) as case:
             without_labelled_mounts(case)
-            env = {"BRYO_SELINUX": fake(case), "BRYO_KILL": row}
+            level = few(2)
+            env = {"BRYO_SELINUX": fake(case, **{"attr/current": "u:r:t:" + level})}
             case.save(["/probe", "exit", "0"])
-            case.call("create", "--selinux", "auto", "-b", case.bundle.path, case.id(), env=env)
+            case.call("create", "--selinux", "auto", "-b", case.bundle.path, case.id(),
+                      env=dict(env, BRYO_KILL=row))
             check(PAIR.match(read(case.root, case.id() + "/label")), "no reservation at " + row)
+            wait_until(lambda: not pairs_held(level), what="the end of the box")
+            case.create(["/probe", "exit", "0"], "d", words=["--selinux", "auto"], env=env)
+            equal(read(case.root, case.id("d") + "/label"), read(case.root, case.id() + "/label"),
+                  "label of the next container")
+            line = case.fails("create", "--selinux", "auto", "-b", case.bundle.path, case.id("e"),
+                              env=env).last_error()
+            contains(line, "SELinux: no two categories are left for the container", "error")
             case.delete()
+            case.delete("d")
+            equal(pairs_held(level), [], "names that are bound")
+
+
+@test(*MODES)
+def callers_with_few_categories(mode):
+    """A container gets two of the caller's own, and no others."""
+    need_none()
+    with Case(mode, faults=True) as case:
+        without_labelled_mounts(case)
+        for level, own in (("s0-s0:c7,c9,c500", {7, 9, 500}), ("s0:c1000,c1001", {1000, 1001}),
+                           ("s0:c900-s0:c900.c910", set(range(900, 911)))):
+            shutil.rmtree(os.path.join(case.dir, "selinux"), ignore_errors=True)
+            top = fake(case, **{"attr/current": "u:r:t:%s\n" % level})
+            case.run_ok(["/probe", "exit", "0"], env={"BRYO_SELINUX": top})
+            check(set(map(int, PAIR.match(read(top)).groups()[1:])) <= own, "label: %s", read(top))
+        for level in ("s0:c5", "s0-s0:c5"):
+            write(os.path.join(top, "attr/current"), "u:r:t:" + level)
+            result = case.run_fails(["/probe", "exit", "0"], env={"BRYO_SELINUX": top})
+            equal(len(result.err.splitlines()), 1, "lines of %r" % result.err)
+            contains(result.err, "SELinux: u:r:t:%s has no two categories for a container" % level,
+                     "error")
+
+
+def draw_at_once(cases, count, prefix=(), env=None):
+    """So many containers of each at the same time; their labels."""
+    jobs, labels = [], []
+    for case in cases:
+        case.save(["/probe", "sleep", "100"])
+    for number in range(count):
+        for case in cases:
+            with open(case.output("m%d" % number), "ab") as out:
+                argv = case.argv("create", "--selinux", "auto", "-b", case.bundle.path,
+                                 case.id("m%d" % number))
+                jobs.append((case, number, proc.start(list(prefix) + argv, **case.options(
+                    stdout=out, stderr=out, env=env and env(case)))))
+    for case, number, job in jobs:
+        equal(job.wait(), 0, "exit status: " + case.read_output("m%d" % number))
+        labels.append(case.state("m%d" % number)["selinuxLabel"])
+    return labels
+
+
+def stores_share_nothing(cases, level, prefix=(), env=None):
+    """Six pairs for two stores, that wait for their start: all different, and no seventh."""
+    labels = draw_at_once(cases, 3, prefix, env)
+    equal(len(set(labels)), 6, "different labels of %s" % labels)
+    equal(len(pairs_held(level)), 6, "names that are bound")
+    for case in cases:
+        result = proc.run(list(prefix) + case.argv("create", "--selinux", "auto", "-b", case.bundle.path,
+                                                   case.id("x")), **case.options(env=env and env(case)))
+        contains(result.last_error(), "SELinux: no two categories are left", "the seventh")
+    return labels
+
+
+def two_stores(mode, **kwargs):
+    """Of one user, or of two."""
+    one, two = ("root", "rootless") if mode == "two users" else (mode, mode)
+    stack = contextlib.ExitStack()
+    return stack, [stack.enter_context(Case(m, **kwargs)) for m in (one, two)]
+
+
+@test("two users", *MODES)
+def stores_that_draw_at_once(mode):
+    """What one gives, another does not, before there is a process to be seen."""
+    need_none()
+    stack, cases = two_stores(mode, faults=True)
+    with stack:
+        for case in cases:
+            without_labelled_mounts(case)
+            fake(case)
+
+        def env(case):
+            return {"BRYO_SELINUX": os.path.join(case.dir, "selinux")}
+        for _ in range(5):
+            level = few(4)
+            for case in cases:
+                write(os.path.join(case.dir, "selinux/attr/current"), "u:r:t:" + level)
+            stores_share_nothing(cases, level, env=env)
+            # From here on the process has it: the payload has no descriptor of it.
+            cases[0].ok("start", cases[0].id("m0"), env=env(cases[0]))
+            equal(len(pairs_held(level)), 5, "names that are bound after a start")
+            for case in cases:
+                for number in range(3):
+                    case.delete("m%d" % number)
+            equal(pairs_held(level), [], "names that are bound")
+
+
+@test(*MODES)
+def many_at_once(mode):
+    """Each of 1035 pairs at most once, of what has ended and was not deleted, too."""
+    need_none()
+    with Case(mode, faults=True) as case:
+        without_labelled_mounts(case)
+        top = fake(case, **{"attr/current": "u:r:t:" + few(46)})
+        case.save(["/probe", "exit", "0"])
+        many, labels = int(os.environ.get("BRYO_TESTS_LABELS", "60")), set()
+        for first in range(0, many, 20):
+            jobs = [case.start("run", "--keep", "-b", case.bundle.path, case.id("m%d" % i),
+                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                               env={"BRYO_SELINUX": top}) for i in range(first, first + 20)]
+            for job in jobs:
+                equal(job.wait(), 0, "exit status")
+        for i in range(first + 20):
+            labels.add(read(case.root, case.id("m%d" % i) + "/label"))
+            case.delete("m%d" % i)
+        equal(len(labels), first + 20, "different labels")
 
 
 @test(*MODES)
@@ -390,9 +522,9 @@ def label_tree(path, label):
 
 
 @contextlib.contextmanager
-def labelled(mode):
+def labelled(mode, runtime=None):
     """A case whose rootfs a container may use."""
-    with Case(mode) as case:
+    with Case(mode, runtime=runtime) as case:
         label_tree(case.bundle.rootfs, FILE)
         case.labelled = True
         yield case
@@ -414,27 +546,118 @@ def shell(case, script, *words, suffix="c", **kwargs):
     return case.call("run", *words, "-b", case.bundle.path, case.id(suffix), **kwargs)
 
 
+@contextlib.contextmanager
+def all_denials_told():
+    """Categories deny without a word in a policy as it is shipped: see tests/vm/image/build.sh."""
+    told, shipped = "/usr/share/vm/policy.nodontaudit", glob.glob("/etc/selinux/default/policy/policy.*")
+    if os.geteuid() != 0 or not os.path.exists(told) or not shipped:
+        yield None
+        return
+
+    def load(path):
+        with open(path, "rb") as file, open(FS + "load", "wb", buffering=0) as into:
+            into.write(file.read())
+
+    def told_of(label):
+        lines = proc.run(["dmesg"]).out.splitlines()
+        return [line for line in lines if "avc:  denied" in line and "scontext=%s " % label in line]
+    load(told)
+    try:
+        yield told_of
+    finally:
+        load(shipped[0])
+
+
+def hosts_directory(case):
+    """What root may do in /root, its modes alone allow others elsewhere."""
+    if case.who.mode == "root":
+        return "/root"
+    path = case.make_dir("secret", 0o777, (case.who.host_uid(0), case.who.host_gid(0)))
+    put_label(path, "system_u:object_r:user_home_t:s0")
+    return path
+
+
+def tries(case, place, label, wanted, told_of, mode=0):
+    """mkdir and ls in a directory of the host's /, which is /mnt: are they done, and who denies?"""
+    for script, is_done in (
+            ("busybox mkdir /mnt%s/setest" % place, lambda out: os.path.isdir(place + "/setest")),
+            ("ls /mnt%s && echo listed" % place, lambda out: "listed" in out)):
+        result = shell(case, "cat /proc/self/attr/current; echo; " + script, *label())
+        done = is_done(result.out)
+        if os.path.isdir(place + "/setest"):
+            os.rmdir(place + "/setest")
+        equal(done, wanted, "%s: %s" % (script, result))
+        has = result.out.split("\n")[0].rstrip("\0")
+        if told_of and PAIR.match(has):
+            denied = [line for line in told_of(has) if "tclass=dir" in line]
+            check(denied, "no denial names %s: %s", has, script)
+            for line in denied:
+                contains(line, "permissive=%d" % mode, "denial")
+
+
+def hosts_root_is_out_of_reach(case, label, no_label):
+    """Both say with which words the next one is started."""
+    case.config["mounts"].append(dict(bind("/", "/mnt"), options=["rbind"]))
+    place = hosts_directory(case)
+    with all_denials_told() as told_of:
+        tries(case, place, label, False, told_of)
+        if os.geteuid() == 0:
+            with permissive():
+                tries(case, place, label, True, told_of, 1)
+        tries(case, place, no_label, True, told_of)
+
+
 @test(*MODES)
 def enforced_on_the_hosts_root(mode):
     """What the modes of the files allow, the label alone denies."""
     need_enforcing()
     with labelled(mode) as case:
-        secret = case.make_dir("secret", 0o777, (case.who.host_uid(0), case.who.host_gid(0)))
-        put_label(secret, "system_u:object_r:user_home_t:s0")
-        case.config["mounts"].append(dict(bind("/", "/host"), options=["rbind"]))
-        script = "busybox mkdir /host%s/new; ls /host%s && echo listed" % (secret, secret)
+        hosts_root_is_out_of_reach(case, lambda: [], lambda: ["--selinux=off"])
 
-        def made(*words):
-            result = shell(case, script, *words)
-            done = os.path.exists(secret + "/new"), "listed" in result.out
-            if done[0]:
-                os.rmdir(secret + "/new")
-            return done
-        equal(made(), (False, False), "made and listed, with a label")
-        equal(made("--selinux=off"), (True, True), "made and listed, without a label")
-        if os.geteuid() == 0:
-            with permissive():
-                equal(made(), (True, True), "made and listed, with a label and permissive")
+
+_pairs = iter((a, b) for b in range(1, 1024) for a in range(b))
+
+
+class Engine:
+    """Gives each container a label of its own, as podman does: any runtime is its."""
+
+    def __init__(self, case):
+        self.case = case
+
+    def label(self):
+        level = ":c%d,c%d" % next(_pairs)
+        self.case.process["selinuxLabel"] = PROCESS + level
+        self.case.linux["mountLabel"] = FILE + level
+        return []
+
+    def no_label(self):
+        self.case.process.pop("selinuxLabel", None)
+        self.case.linux.pop("mountLabel", None)
+        return [] if self.case.runtime else ["--selinux=off"]
+
+
+@test(*("%s, %s" % (name, mode) for name in ("bryo", "crun", "runc") for mode in MODES))
+def control_with_labels_of_an_engine(which):
+    """Other runtimes, with the same labels: the same is denied, and the same is not."""
+    need_enforcing()
+    name, mode = which.split(", ")
+    runtime = None if name == "bryo" else shutil.which(name)
+    if name != "bryo" and not runtime:
+        raise Skip(name + " is not installed")
+    with labelled(mode, runtime=runtime) as case:
+        engine = Engine(case)
+        hosts_root_is_out_of_reach(case, engine.label, engine.no_label)
+        shared = case.make_dir("shared", 0o777)
+        case.config["mounts"][-1] = bind(shared, "/shared")
+        engine.label()
+        put_label(shared, case.linux["mountLabel"])
+        script = "echo x >>/shared/file; cat /shared/file"
+        equal(shell(case, script).out, "x\n", "output of the one")
+        engine.label()
+        result = shell(case, script)
+        equal(result.out, "", "output of the other one")
+        contains(result.err, "Permission denied", "errors of the other one")
+        equal(shell(case, script, *engine.no_label()).out, "x\nx\n", "output without a label")
 
 
 @test(*MODES)
@@ -515,10 +738,16 @@ def labels_of_an_engine(mode):
         equal(result.out.rstrip("\0\n"), PROCESS + ":c65,c308", "label")
         contains(result.err, "/quoted/x: Permission denied", "of a mount at another level")
         case.config["mounts"].pop()
-        for value in (PROCESS + ":c1,c1024", "system_u:system_r:nope_t:s0"):
+        stem = PROCESS[:-2]
+        for value in (PROCESS + ":c1,c1024", "system_u:system_r:nope_t:s0", "nope", ":::", stem, stem + "x",
+                      stem + "s1:c1,c2", stem + "s0-s1", stem + "s0:c5-s0", PROCESS + ":c1,", PROCESS + ":",
+                      PROCESS + ":c2.c1", PROCESS + ":c1,c1024.c1030", "system_u:object_r:container_t:s0:c1,c2",
+                      PROCESS + ":c0.c1024", PROCESS + ":" + ",".join("c%d" % c for c in range(0, 600, 2))):
             case.process["selinuxLabel"] = value
-            line = case.run_fails(["/bin/true"]).last_error()
-            contains(line, "/process/selinuxLabel: SELinux: \"%s\" is no label" % value, "error")
+            result = case.run_fails(["/bin/true"])
+            equal(len(result.err.splitlines()), 1, "lines of %r" % result.err)
+            contains(result.err, "/process/selinuxLabel: SELinux: \"%s\" is no label" % value[:120]
+                     if len(value) < 120 else "/process/selinuxLabel: SELinux: ", "error")
         case.process["selinuxLabel"] = PROCESS
         case.linux["mountLabel"] = "system_u:object_r:nope_t:s0"
         contains(case.run_fails(["/bin/true"]).last_error(), "/linux/mountLabel: SELinux: ", "error")
@@ -555,6 +784,153 @@ def many_are_different(mode):
         equal(len(labels), 8, "different labels")
         for i in range(8):
             case.delete("m%d" % i)
+
+
+def runcon(context, case, *words):
+    """The runtime, called at another level, or by another user of SELinux."""
+    option = ["-l"] if context.startswith("s0") else []
+    return proc.run(["runcon"] + option + [context] + case.argv(*words), **case.options())
+
+
+def categories_of(result):
+    found = PAIR.match(result.out.rstrip("\0\n"))
+    check(result.rc == 0 and found, "no pair: %s", result)
+    return set(map(int, found.groups()[1:]))
+
+
+def error_of(result):
+    check(result.rc > 0, "should have failed: %s", result)
+    equal((result.out, len(result.err.splitlines())), ("", 1), "output, lines of %r" % result.err)
+    return result.err
+
+
+@test("root", "rootless")
+def callers_of_other_levels(mode):
+    """Who has categories gives of his own, who has none gives any."""
+    need_enforcing()
+    with labelled(mode) as case:
+        case.save(["/bin/cat", "/proc/self/attr/current"])
+        words = "run", "-b", case.bundle.path, case.id()
+        for level, own in (("s0-s0:c0.c99", set(range(100))), ("s0-s0:c7,c9,c500", {7, 9, 500}),
+                           ("s0:c1,c2", {1, 2}), ("s0-s0:c0.c1023", set(range(1024))),
+                           ("s0", set(range(1024)))):
+            drawn = categories_of(runcon(level, case, *words))
+            check(len(drawn) == 2 and drawn <= own, "at %s: %s", level, drawn)
+        for level in ("s0:c5", "s0-s0:c5"):
+            contains(error_of(runcon(level, case, *words)),
+                     ":%s has no two categories for a container" % level, "error")
+
+
+#: Of tests/vm/image/policy.cil: c0 to c99, and the policy holds them to these.
+FEW = "few_u:unconfined_r:unconfined_t:"
+
+
+def need_few():
+    need_enforcing()
+    if proc.run(["runcon", FEW + "s0", "true"]).rc != 0:
+        raise Skip("the policy has no user with few categories")
+
+
+@test("root", "rootless")
+def callers_that_the_policy_limits(mode):
+    """The kernel would refuse what is not their own."""
+    need_few()
+    with labelled(mode) as case:
+        case.save(["/bin/cat", "/proc/self/attr/current"])
+        words = "run", "-b", case.bundle.path, case.id()
+        for _ in range(3):
+            drawn = categories_of(runcon(FEW + "s0-s0:c0.c99", case, *words))
+            check(len(drawn) == 2 and max(drawn) < 100, "categories: %s", drawn)
+        equal(categories_of(runcon(FEW + "s0:c3,c4", case, *words)), {3, 4}, "categories")
+        for level in ("s0", "s0:c3", "s0-s0:c3"):
+            contains(error_of(runcon(FEW + level, case, *words)),
+                     "SELinux: %s%s has no two categories for a container" % (FEW, level), "error")
+        for level, wanted in ((":c98,c99", True), (":c1,c100", False)):
+            case.process["selinuxLabel"] = PROCESS + level
+            case.save()
+            result = runcon(FEW + "s0-s0:c0.c99", case, *words)
+            if wanted:
+                equal(categories_of(result), {98, 99}, "categories")
+            else:
+                contains(error_of(result), "/process/selinuxLabel: SELinux: %ss0-s0:c0.c99 may not "
+                         "start a process at %s:c1,c100" % (FEW, PROCESS), "error")
+
+
+@test("root", "userns")
+def policy_with_few_categories(mode):
+    """What the policy gives its containers is a part of c0 to c1023; or it names nothing."""
+    need_few()
+    with labelled(mode) as case:
+        case.save(["/bin/cat", "/proc/self/attr/current"])
+        words = "run", "-b", case.bundle.path, case.id()
+        contexts = os.path.join(case.dir, "lxc_contexts")
+        argv = ["unshare", "-m", "sh", "-c", 'mount --bind "$0" /etc/selinux/default/contexts/lxc_contexts && '
+                'exec "$@"', contexts] + case.argv(*words)
+        few_process = "few_u:system_r:container_t:s0"
+        write(contexts, CONTEXTS.replace(PROCESS, few_process))
+        for _ in range(3):
+            result = proc.run(argv, **case.options())
+            contains(result.out, few_process, "label")
+            check(max(categories_of(result)) < 100, "categories: %s", result)
+        write(contexts, CONTEXTS.replace(PROCESS, PROCESS.replace("container_t", "nope_t")))
+        contains(error_of(proc.run(argv, **case.options())), "SELinux: ", "error")
+        write(contexts, "")
+        result = proc.run(argv, **case.options())
+        contains(result.err, "no SELinux label: SELinux: the policy has no types", "warning")
+        contains(result.out, ":unconfined_t:", "label")
+
+
+@test("two users", "root", "rootless")
+def stores_that_draw_from_few(mode):
+    """Created ones of two stores, then running ones, whom the scan of processes finds."""
+    need_enforcing()
+    stack, cases = two_stores(mode)
+    with stack:
+        for case in cases:
+            label_tree(case.bundle.rootfs, FILE)
+        for _ in range(3):
+            level = few(4)
+            labels = stores_share_nothing(cases, level, ["runcon", "-l", level])
+            for case in cases:
+                for number in range(3):
+                    case.ok("start", case.id("m%d" % number))
+            equal(pairs_held(level), [], "names that are bound when all run")
+            running = set()
+            for case in cases:
+                for number in range(3):
+                    with open("/proc/%d/attr/current" % case.state("m%d" % number)["pid"]) as file:
+                        running.add(file.read().rstrip("\0\n"))
+                contains(error_of(runcon(level, case, "run", "-b", case.bundle.path, case.id("x"))),
+                         "no two categories are left", "the seventh")
+            equal(running, set(labels), "labels of the processes")
+            for case in cases:
+                for number in range(3):
+                    case.delete("m%d" % number)
+
+
+@test("crun", "runc")
+def pairs_of_other_runtimes(name):
+    """What a process of theirs has is taken."""
+    need_enforcing()
+    runtime = shutil.which(name)
+    if not runtime:
+        raise Skip(name + " is not installed")
+    with labelled("root", runtime=runtime) as other, labelled("root") as case:
+        first = random.randrange(1022)
+        other.process["selinuxLabel"] = PROCESS + ":c%d,c%d" % (first, first + 1)
+        other.create(["/bin/sleep", "100"])
+        other.ok("start", other.id())
+        case.save(["/bin/cat", "/proc/self/attr/current"])
+        words = "run", "-b", case.bundle.path, case.id()
+        # The caller's own processes do not count, a container of the same level does.
+        contains(error_of(runcon("s0:c%d,c%d" % (first, first + 1), case, *words)),
+                 "no two categories are left", "error")
+        for _ in range(4):
+            drawn = categories_of(runcon("s0-s0:c%d.c%d" % (first, first + 2), case, *words))
+            check(drawn != {first, first + 1}, "drawn: %s", drawn)
+        other.ok("delete", "--force", other.id())
+        equal(categories_of(runcon("s0:c%d,c%d" % (first, first + 1), case, *words)),
+              {first, first + 1}, "categories when it has gone")
 
 
 @test("root", "rootless")
