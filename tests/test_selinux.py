@@ -495,7 +495,7 @@ def volumes_are_relabelled(mode):
         finally:
             subprocess.run(["umount", place], check=True)
         os.symlink("/etc", top + "/etc")
-        for source in ("/", "/etc", "/usr/share", "/home", "/tmp", "/proc", top + "/etc"):
+        for source in ("/", "/etc", "/usr/share", "/home", "/tmp", "/proc", top + "/etc", case.env["HOME"]):
             case.config["mounts"][-1]["source"] = source
             line = case.run_fails(["/probe", "exit", "0"], env=env).last_error()
             contains(line, "/mounts/1/source: SELinux: %s is not relabelled" % source, "error")

@@ -145,11 +145,38 @@ static void test_choice(void)
 	/* An administrator's process has all, and must not take all. */
 	mcs_take(t, &all);
 	check(mcs_choose(&all, t, always, &zero, &p), "a large set takes none", "nothing is left");
+	memset(t->bits, 0xff, sizeof(t->bits));
+	check(!mcs_choose(&all, t, always, &last, &p), "all 523,776 are taken", "%u %u", p.a, p.b);
+	t->bits[0] &= ~UINT64_C(2);
+	check(mcs_choose(&all, t, always, &last, &p) && p.a == 0 && p.b == 2, "but for one", "%u %u",
+	      p.a, p.b);
 	free(t);
 	exhaust("s0:c1,c2", 1, 1);
 	exhaust("s0:c0.c1", 1, 77);
 	exhaust("s0:c10.c19", 45, 5);
 	exhaust("s0:c0,c500,c501,c1023", 6, 9);
+	exhaust("s0:c0.c99", 4950, 3);
+}
+
+/* What a caller with categories of its own may give of those that the policy has. */
+static void test_limits(void)
+{
+	static const struct {
+		const char *policy, *caller;
+		size_t n;
+	} cases[] = {
+		{"s0:c0.c1023", "s0-s0:c0.c99", 100}, {"s0:c0.c99", "s0-s0:c0.c1023", 100},
+		{"s0:c0.c99", "s0-s0:c90.c200", 10},  {"s0:c0.c99", "s0-s0:c100.c200", 0},
+		{"s0:c0.c1023", "s0:c1,c1000", 2},    {"s0:c0.c1023", "s0", 0},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct mcs_set s = set_of(cases[i].policy), own = set_of(cases[i].caller);
+
+		mcs_intersect(&s, &own);
+		check(mcs_count(&s) == cases[i].n && mcs_includes(&own, &s),
+		      "a caller with few categories", "%s: %zu", cases[i].caller, mcs_count(&s));
+	}
 }
 
 static void test_spread(void)
@@ -205,6 +232,7 @@ int main(void)
 {
 	test_levels();
 	test_choice();
+	test_limits();
 	test_spread();
 	test_texts();
 	test_labels();
