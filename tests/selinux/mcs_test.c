@@ -148,8 +148,8 @@ static void test_choice(void)
 	memset(t->bits, 0xff, sizeof(t->bits));
 	check(!mcs_choose(&all, t, always, &last, &p), "all 523,776 are taken", "%u %u", p.a, p.b);
 	t->bits[0] &= ~UINT64_C(2);
-	check(mcs_choose(&all, t, always, &last, &p) && p.a == 0 && p.b == 2, "but for one", "%u %u",
-	      p.a, p.b);
+	check(mcs_choose(&all, t, always, &last, &p) && p.a == 0 && p.b == 2, "but for one",
+	      "%u %u", p.a, p.b);
 	free(t);
 	exhaust("s0:c1,c2", 1, 1);
 	exhaust("s0:c0.c1", 1, 77);
