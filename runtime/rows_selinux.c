@@ -141,16 +141,26 @@ static int given(struct box *b, const struct seclabel_host *h, struct err *err)
 	return seclabel_check(h, b->label.mount, err);
 }
 
-/* Would the policy let the caller start a process with all categories? */
-static bool may_use_all(const struct seclabel_host *h, const char *own, const char *process,
-			struct arena *a)
+/* What the kernel would refuse later, and say no more of it than "permission denied". */
+static int check_caller(const struct box *b, const struct seclabel_host *h, const char *own,
+			const char *process, struct err *err)
 {
-	const char *level = seclabel_level(process);
-	char all[64];
+	if (!seclabel_denies(h, own, process, "process", "transition"))
+		return 0;
+	err_set(err, EACCES, "SELinux: %.80s may not start a process at %.100s", own, process);
+	return at_label(b, err);
+}
 
-	snprintf(all, sizeof(all), "%.*s:c0.c%d", level ? (int)strcspn(level, ":-") : 0,
-		 level ? level : "", MCS_CATEGORIES - 1);
-	process = seclabel_with_level(process, all, a);
+/* A caller without categories: the policy lets it use any, or none. */
+static bool may_use_any(const struct seclabel_host *h, const char *own, const char *process,
+			const struct mcs_set *usable, struct arena *a)
+{
+	unsigned int c = 0;
+
+	while (c < MCS_CATEGORIES && !mcs_has(usable, c))
+		c++;
+	process = c == MCS_CATEGORIES ? NULL
+				      : seclabel_with_pair(process, (struct mcs_pair){c, c}, a);
 	return process && !seclabel_denies(h, own, process, "process", "transition");
 }
 
@@ -166,7 +176,9 @@ static int choose_pair(struct box *b, const struct seclabel_host *h, const char 
 	struct label_draw draw = {.label = process, .usable = &usable};
 
 	seclabel_categories(h, process, &usable);
-	if (mcs_count(&mine) || !may_use_all(h, own, process, b->arena)) {
+	if (!mcs_count(&mine) && check_caller(b, h, own, process, err) < 0)
+		return -1;
+	if (mcs_count(&mine) || !may_use_any(h, own, process, &usable, b->arena)) {
 		mcs_intersect(&usable, &mine);
 		draw.own = own;
 	}
@@ -203,18 +215,6 @@ static int choose(struct box *b, const struct seclabel_host *h, const char *own,
 	if (seclabel_check(h, b->label.process, err) < 0)
 		return -1;
 	return seclabel_check(h, b->label.mount, err);
-}
-
-/* What the kernel would refuse later, and say no more of it than "permission denied". */
-static int check_caller(const struct box *b, const struct seclabel_host *h, const char *own,
-			struct err *err)
-{
-	if (!b->label.process ||
-	    !seclabel_denies(h, own, b->label.process, "process", "transition"))
-		return 0;
-	err_set(err, EACCES, "SELinux: %.80s may not start a process at %.100s", own,
-		b->label.process);
-	return at_label(b, err);
 }
 
 static const char *class_of(mode_t mode)
@@ -290,7 +290,7 @@ static void read_own(const struct box *b, char *buf, size_t size)
 static int label_on(struct box *b, const struct seclabel_host *h, struct err *err)
 {
 	const struct label_place place = {b->store, b->dir, b->procfd};
-	char own[SECLABEL_MAX];
+	char own[4096]; /* the kernel's page: cut off, it could seem to have no categories */
 
 	read_own(b, own, sizeof(own));
 	if ((b->label.wish == LABEL_CHOSEN ? choose(b, h, own, err) : given(b, h, err)) < 0)
@@ -302,7 +302,7 @@ static int label_on(struct box *b, const struct seclabel_host *h, struct err *er
 	    labels_note(&place, b->label.process, err) < 0)
 		return -1;
 	b->mounts.label = b->label.mount;
-	if (check_caller(b, h, own, err) < 0)
+	if (b->label.process && check_caller(b, h, own, b->label.process, err) < 0)
 		return -1;
 	warn_of_stdio(b, h);
 	return 0;

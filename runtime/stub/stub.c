@@ -10,7 +10,7 @@
  *
  * No C library: its start-up would cost more than all that is done here.
  * Called with argv = { path, "channel,[page],[apparmor],[selinux],[held]", what is written
- * to each of the two before the last that is given, the payload's argv ... }; see struct stub_task.
+ * for apparmor and for selinux if they are given, the payload's argv ... }; see struct stub_task.
  */
 #include <errno.h>
 #include <fcntl.h>
