@@ -522,9 +522,9 @@ def label_tree(path, label):
 
 
 @contextlib.contextmanager
-def labelled(mode, runtime=None):
+def labelled(mode, **kwargs):
     """A case whose rootfs a container may use."""
-    with Case(mode, runtime=runtime) as case:
+    with Case(mode, **kwargs) as case:
         label_tree(case.bundle.rootfs, FILE)
         case.labelled = True
         yield case
@@ -793,9 +793,9 @@ def runcon_argv(context):
     return ["runcon"] + option + [context, "sh", "-c", 'exec "$0" "$@"']
 
 
-def runcon(context, case, *words):
+def runcon(context, case, *words, **kwargs):
     """The runtime, called at another level, or by another user of SELinux."""
-    return proc.run(runcon_argv(context) + case.argv(*words), **case.options())
+    return proc.run(runcon_argv(context) + case.argv(*words), **case.options(**kwargs))
 
 
 def categories_of(result):
@@ -825,6 +825,24 @@ def callers_of_other_levels(mode):
         for level in ("s0:c5", "s0-s0:c5"):
             contains(error_of(runcon(level, case, *words)),
                      ":%s has no two categories for a container" % level, "error")
+
+
+@test("root", "rootless")
+def only_pair_after_a_crash(mode):
+    """Whatever kill -9 leaves, the next one gets it."""
+    need_enforcing()
+    with labelled(mode, faults=True) as case:
+        case.save(["/bin/cat", "/proc/self/attr/current"])
+        for row in ("clone", "record"):
+            level = few(2)
+            runcon(level, case, "create", "--selinux", "auto", "-b", case.bundle.path, case.id(),
+                   env={"BRYO_KILL": row}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            left = read(case.root, case.id() + "/label")
+            check(PAIR.match(left), "no reservation at " + row)
+            wait_until(lambda held=level: not pairs_held(held), what="the end of the box")
+            drawn = runcon(level, case, "run", "-b", case.bundle.path, case.id("d"))
+            equal(drawn.out.rstrip("\0\n"), left, "label of the next container: %s" % drawn)
+            case.delete()
 
 
 #: Of tests/vm/image/policy.cil: a role that may use its own categories only.
@@ -878,8 +896,10 @@ def policy_with_few_categories(mode):
             result = proc.run(argv, **case.options())
             contains(result.out, few_process, "label")
             check(max(categories_of(result)) < 100, "categories: %s", result)
-        write(contexts, CONTEXTS.replace(PROCESS, PROCESS.replace("container_t", "nope_t")))
-        contains(error_of(proc.run(argv, **case.options())), "SELinux: ", "error")
+        # A type that is none, and one that the caller may not start.
+        for kind, text in (("nope_t", "is no label"), ("podman_t", ":s0 may not start a process at")):
+            write(contexts, CONTEXTS.replace("container_t", kind))
+            contains(error_of(proc.run(argv, **case.options())), text, "error with " + kind)
         write(contexts, "")
         result = proc.run(argv, **case.options())
         contains(result.err, "no SELinux label: SELinux: the policy has no types", "warning")

@@ -9,7 +9,7 @@
 #   -i           only build the image, unless it is there, for this state of tests/vm/image
 #   -c COMMANDS  run these as root, in a copy of this tree
 #   FAST=1       a VM without systemd; and see tests/vm/boot.sh
-#   SHORT=1      only limits and scopes of systemd: what can be tested nowhere else
+#   SHORT=1      only limits, scopes of systemd and SELinux: what can be tested nowhere else
 #   PEER=crun    another runtime of the image: crun or runc
 #   SECONDS_MAX  how long it may take, 1500
 #
