@@ -330,33 +330,36 @@ int row_idmapped_mounts_apply(struct box *b, struct err *err)
 /* ---- hooks ---- */
 
 static int run_hooks(struct box *b, const struct spec_hooks *list, const char *name,
-		     enum status status, struct err *err)
+		     enum status status, pid_t seen, struct err *err)
 {
 	struct hook_how how = {.umask = b->umask, .sigfd = b->sigfd};
 	struct record r;
 
 	if (record_of(b, &r, err) < 0)
 		return -1;
-	r.pid = b->shared->pid;
+	r.pid = seen;
 	return hooks_run(list, name, &r, status, &how, err);
 }
 
-/* What a row of hooks needs; the status is what runtime.md says at that moment. */
-#define HOOK_ROW(id, list, status)                                                                 \
+/*
+ * What a row of hooks needs.  Status and pid are what runtime.md says: hooks that run in
+ * the container's namespaces are told of the process as it is seen there.
+ */
+#define HOOK_ROW(id, list, status, seen)                                                           \
 	bool row_has_##id(const struct box *b)                                                     \
 	{                                                                                          \
 		return b->spec->hooks && b->spec->hooks->list.n;                                   \
 	}                                                                                          \
 	int row_##id##_apply(struct box *b, struct err *err)                                       \
 	{                                                                                          \
-		return run_hooks(b, &b->spec->hooks->list, #list, status, err);                    \
+		return run_hooks(b, &b->spec->hooks->list, #list, status, seen, err);              \
 	}
 
-HOOK_ROW(prestart, prestart, CREATING)
-HOOK_ROW(create_runtime, createRuntime, CREATING)
-HOOK_ROW(create_container, createContainer, CREATING)
-HOOK_ROW(start_container, startContainer, CREATED)
-HOOK_ROW(poststart, poststart, RUNNING)
+HOOK_ROW(prestart, prestart, CREATING, b->shared->pid)
+HOOK_ROW(create_runtime, createRuntime, CREATING, b->shared->pid)
+HOOK_ROW(create_container, createContainer, CREATING, getpid())
+HOOK_ROW(start_container, startContainer, CREATED, getpid())
+HOOK_ROW(poststart, poststart, RUNNING, b->shared->pid)
 
 /* ---- the end of create ---- */
 
