@@ -11,6 +11,7 @@
 #include "runtime/base/stop.h"
 #include "runtime/commands.h"
 #include "runtime/notify.h"
+#include "runtime/resctrl.h"
 #include "runtime/rows.h"
 #include "runtime/selfexe.h"
 #include "runtime/shared.h"
@@ -95,6 +96,8 @@ static int walk(struct box *b, bool foreground, struct err *err)
 		return -1;
 	}
 	tell_of_filter(&b->filter);
+	if (b->spec->linux_->intelRdt && resctrl_keep(b->spec->linux_->intelRdt, b->dir, err) < 0)
+		log_warn("%s", err->msg);
 	/* What comes now is not to be waited for. */
 	store_unlock(b->dir);
 	/* The container's mounts should end with it, not with us. */

@@ -168,6 +168,17 @@ static int unmake(const struct resctrl *r, const struct made *m, struct err *err
 	return 0;
 }
 
+int resctrl_keep(const struct spec_rdt *rdt, int state, struct err *err)
+{
+	struct resctrl r = {.mount = -1};
+	int found = rdt->closID ? recall(state, &r, err) : 0;
+
+	if (found <= 0 || !r.clos.name[0])
+		return found < 0 ? -1 : 0;
+	r.clos.name[0] = '\0';
+	return remember(&r, state, err);
+}
+
 int resctrl_remove(int state, struct err *err)
 {
 	struct resctrl r = {.mount = -1};
@@ -250,6 +261,16 @@ static char *newer_schemata(const struct spec_rdt *rdt, struct arena *a)
 	for (size_t i = 0; text && i < rdt->schemata.n; i++)
 		text = arena_printf(a, "%s%s\n", text, rdt->schemata.v[i]);
 	return text;
+}
+
+static int check_lines(const struct spec_rdt *rdt, struct err *err)
+{
+	for (size_t i = 0; i < rdt->schemata.n; i++)
+		if (strchr(rdt->schemata.v[i], '\n')) {
+			err_set(err, 0, "is more than one line");
+			return err_under(err, PTR "/schemata/%zu", i);
+		}
+	return 0;
 }
 
 /* The kernel says what is wrong with a schema in a file of its own. */
@@ -480,7 +501,7 @@ int resctrl_enter(const struct spec_rdt *rdt, const char *id, int state, pid_t p
 	if (strlen(id) > 200)
 		bad = err_at(err, PTR, ENAMETOOLONG, "a group named after the container");
 	else
-		bad = check_monitoring(&r, rdt, err);
+		bad = check_lines(rdt, err) || check_monitoring(&r, rdt, err) ? -1 : 0;
 	if (!bad)
 		bad = enter_class(&r, rdt, id, state, pid, err);
 	if (!bad && is_monitored(rdt))

@@ -82,7 +82,7 @@ def class_that_is_there(mode):
 
 @test(*MODES)
 def class_that_is_made(mode):
-    """What is made is removed, by delete and at the end of run."""
+    """One that the configuration names stays, after delete and at the end of run."""
     need_bryo()
     with Case(mode, faults=True) as case:
         tree = Tree(case)
@@ -92,9 +92,10 @@ def class_that_is_made(mode):
         equal(tree.read("new/schemata"), "L3:0=f;1=f0\nMB:0=20;1=70\n", "schemata")
         equal(tree.groups(), ["new"], "groups")
         case.ok("delete", "--force", case.id(), env=tree.env)
-        equal(tree.groups(), [], "groups after delete")
+        equal(tree.groups(), ["new"], "groups after delete")
+        case.linux["intelRdt"]["closID"] = "newer"
         case.run_ok(["/probe", "exit", "0"], env=tree.env)
-        equal(tree.groups(), [], "groups after run")
+        equal(tree.groups(), ["new", "newer"], "groups after run")
 
 
 @test(*MODES)
@@ -215,7 +216,8 @@ def what_cannot_be_had(mode):
                 ({"closID": ".."}, "/linux/intelRdt/closID"),
                 ({"closID": "info"}, "/linux/intelRdt/closID"),
                 ({"closID": "a", "memBwSchema": "L3:0=1"}, "/linux/intelRdt/memBwSchema"),
-                ({"closID": "a", "memBwSchema": "MB:0=1\nMB:1=1"}, "/linux/intelRdt/memBwSchema")):
+                ({"closID": "a", "memBwSchema": "MB:0=1\nMB:1=1"}, "/linux/intelRdt/memBwSchema"),
+                ({"closID": "a", "schemata": ["L3:0=1", "a\nb"]}, "/linux/intelRdt/schemata/1")):
             case.linux["intelRdt"] = members
             result = case.run_fails(["/probe", "exit", "0"], env=tree.env)
             contains(result.last_error(), pointer, "error of %s" % members)
