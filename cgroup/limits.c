@@ -218,6 +218,8 @@ static int add_weights(struct builder *b, const struct spec_blkdevs *list, struc
 		snprintf(device, sizeof(device), "%lld:%lld ", (long long)d->major,
 			 (long long)d->minor);
 		snprintf(ptr, sizeof(ptr), "/blockIO/weightDevice/%zu/weight", i);
+		if (!d->weight.set && !d->leafWeight.set)
+			return err_at(err, ptr, 0, "is missing, and so is leafWeight");
 		if (d->weight.set && add_weight(b, device, d->weight.v, ptr, err) < 0)
 			return -1;
 	}
@@ -283,7 +285,7 @@ static void add_hugepages(struct builder *b, const struct spec_hugepages *list)
 	}
 }
 
-static void add_rdma(struct builder *b, const struct spec_rdmas *list)
+static int add_rdma(struct builder *b, const struct spec_rdmas *list, struct err *err)
 {
 	for (size_t i = 0; i < list->n; i++) {
 		const struct spec_rdma *r = &list->v[i];
@@ -291,6 +293,8 @@ static void add_rdma(struct builder *b, const struct spec_rdmas *list)
 		int n = snprintf(value, sizeof(value), "%.200s", r->key);
 
 		ptr_append(ptr, sizeof(ptr), r->key);
+		if (!r->hcaHandles.set && !r->hcaObjects.set)
+			return err_at(err, ptr, 0, "has neither hcaHandles nor hcaObjects");
 		if (r->hcaHandles.set)
 			n += snprintf(value + n, sizeof(value) - (size_t)n, " hca_handle=%llu",
 				      (unsigned long long)r->hcaHandles.v);
@@ -299,6 +303,7 @@ static void add_rdma(struct builder *b, const struct spec_rdmas *list)
 				 (unsigned long long)r->hcaObjects.v);
 		add(b, "rdma", "rdma.max", ptr, "%s", value);
 	}
+	return 0;
 }
 
 /*
@@ -361,7 +366,8 @@ int limits_compile(const struct spec_resources *r, struct arena *a, struct limit
 	if (add_blkio(&b, r->blockIO, err) < 0)
 		return -1;
 	add_hugepages(&b, &r->hugepageLimits);
-	add_rdma(&b, &r->rdma);
+	if (add_rdma(&b, &r->rdma, err) < 0)
+		return -1;
 	if (add_unified(&b, &r->unified, err) < 0)
 		return -1;
 	if (b.no_memory)

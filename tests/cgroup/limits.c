@@ -50,6 +50,8 @@ static const struct {
 	 "io.bfq.weight=8:16 10|io.weight=8:16 1;"},
 	{"{\"blockIO\":{\"weightDevice\":[{\"major\":8,\"minor\":16,\"weight\":3}]}}",
 	 "/blockIO/weightDevice/0/weight: 3 is not in 10..1000"},
+	{"{\"blockIO\":{\"weightDevice\":[{\"major\":8,\"minor\":16}]}}",
+	 "/blockIO/weightDevice/0/weight: is missing, and so is leafWeight"},
 	{"{\"blockIO\":{\"throttleReadBpsDevice\":[{\"major\":8,\"minor\":0,\"rate\":600}],"
 	 "\"throttleWriteIOPSDevice\":[{\"major\":8,\"minor\":0,\"rate\":0}]}}",
 	 "io.max=8:0 rbps=600;io.max=8:0 wiops=max;"},
@@ -60,6 +62,7 @@ static const struct {
 	 "hugetlb.2MB.rsvd.max=2097152|hugetlb.2MB.max=2097152;"},
 	{"{\"rdma\":{\"mlx5_1\":{\"hcaHandles\":3,\"hcaObjects\":0}}}",
 	 "rdma.max=mlx5_1 hca_handle=3 hca_object=0;"},
+	{"{\"rdma\":{\"mlx5_1\":{}}}", "/rdma/mlx5_1: has neither hcaHandles nor hcaObjects"},
 	{"{\"unified\":{\"memory.high\":\"7\",\"cgroup.max.depth\":\"2\",\"new.thing\":\"x y\"}}",
 	 "memory.high=7;cgroup.max.depth=2;new.thing=x y;"},
 	/* Whatever the order of the document: the specific comes last. */
