@@ -53,7 +53,7 @@ FAULTS := $(SRC:%.c=$(B)/faults/%.o)
 UNIT := spec seccomp cgroup steps ns selinux
 MANUALS := bryo.1 bryo-config.5 bryo-steps.7
 
-.PHONY: all demo check check-vm check-engines bench install clean test-programs lint
+.PHONY: all demo check check-oci check-vm check-engines bench install clean test-programs lint
 
 all: $(B)/bryo $(B)/bryo-export $(B)/bryo-scope
 
@@ -132,6 +132,12 @@ check:
 	@sh tests/deps.sh build check
 	@$(MAKE) --no-print-directory test-programs
 	@BRYO=$(B)/bryo BRYO_TEST=$(B)/bryo-test BRYO_BUILD=$(B) tests/run
+
+# The OCI runtime specification, line by line: bryo, and crun and runc where they are installed; build/oci.md.
+check-oci:
+	@sh tests/deps.sh build check
+	@$(MAKE) --no-print-directory test-programs
+	@BRYO=$(B)/bryo BRYO_TEST=$(B)/bryo-test BRYO_BUILD=$(B) tests/oci/run
 
 # In a virtual machine with real controllers, systemd and SELinux enforcing.
 check-vm:

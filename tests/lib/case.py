@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 
 from . import bundle, check, host, proc, users
@@ -43,6 +44,15 @@ def need_bryo(why="is about bryo itself"):
 def need_busybox():
     if not bundle.find_busybox():
         raise check.Skip("no static busybox")
+
+
+def prepare_host():
+    """Once per process, before the first case: a host that is ours to look at."""
+    os.umask(0o022)
+    proc.become_subreaper()
+    paths = (bundle.TOP, os.environ.get("BRYO", ""), sys.executable, os.environ.get("BRYO_TEST", ""))
+    host.isolate([os.path.realpath(path) for path in paths if path])
+    host.join_new_keyring()
 
 
 def base():
