@@ -227,22 +227,25 @@ static int add_weights(struct builder *b, const struct spec_blkdevs *list, struc
 }
 
 /* io.max keeps what a write does not name: one write for each entry. */
-static void add_rates(struct builder *b, const struct spec_blkdevs *list, const char *name,
-		      const char *key)
+static int add_rates(struct builder *b, const struct spec_blkdevs *list, const char *name,
+		     const char *key, struct err *err)
 {
 	for (size_t i = 0; i < list->n; i++) {
 		const struct spec_blkdev *d = &list->v[i];
 		char ptr[80];
 
 		snprintf(ptr, sizeof(ptr), "/blockIO/%s/%zu/rate", name, i);
+		if (!d->rate.set)
+			return err_at(err, ptr, 0, "is missing");
 		/* 0 takes a limit away, as in cgroup v1. */
-		if (d->rate.set && d->rate.v)
+		if (d->rate.v)
 			add(b, "io", "io.max", ptr, "%lld:%lld %s=%llu", (long long)d->major,
 			    (long long)d->minor, key, (unsigned long long)d->rate.v);
 		else
 			add(b, "io", "io.max", ptr, "%lld:%lld %s=max", (long long)d->major,
 			    (long long)d->minor, key);
 	}
+	return 0;
 }
 
 static int add_blkio(struct builder *b, const struct spec_blkio *io, struct err *err)
@@ -253,11 +256,11 @@ static int add_blkio(struct builder *b, const struct spec_blkio *io, struct err 
 		return -1;
 	if (add_weights(b, &io->weightDevice, err) < 0)
 		return -1;
-	add_rates(b, &io->throttleReadBpsDevice, "throttleReadBpsDevice", "rbps");
-	add_rates(b, &io->throttleWriteBpsDevice, "throttleWriteBpsDevice", "wbps");
-	add_rates(b, &io->throttleReadIOPSDevice, "throttleReadIOPSDevice", "riops");
-	add_rates(b, &io->throttleWriteIOPSDevice, "throttleWriteIOPSDevice", "wiops");
-	return 0;
+	if (add_rates(b, &io->throttleReadBpsDevice, "throttleReadBpsDevice", "rbps", err) < 0 ||
+	    add_rates(b, &io->throttleWriteBpsDevice, "throttleWriteBpsDevice", "wbps", err) < 0 ||
+	    add_rates(b, &io->throttleReadIOPSDevice, "throttleReadIOPSDevice", "riops", err) < 0)
+		return -1;
+	return add_rates(b, &io->throttleWriteIOPSDevice, "throttleWriteIOPSDevice", "wiops", err);
 }
 
 /* ---- the rest ---- */

@@ -58,6 +58,8 @@ static const struct {
 	{"{\"blockIO\":{\"throttleWriteBpsDevice\":[{\"major\":8,\"minor\":0,\"rate\":7}],"
 	 "\"throttleReadIOPSDevice\":[{\"major\":8,\"minor\":0,\"rate\":9}]}}",
 	 "io.max=8:0 wbps=7;io.max=8:0 riops=9;"},
+	{"{\"blockIO\":{\"throttleReadBpsDevice\":[{\"major\":8,\"minor\":0}]}}",
+	 "/blockIO/throttleReadBpsDevice/0/rate: is missing"},
 	{"{\"hugepageLimits\":[{\"pageSize\":\"2MB\",\"limit\":2097152}]}",
 	 "hugetlb.2MB.rsvd.max=2097152|hugetlb.2MB.max=2097152;"},
 	{"{\"rdma\":{\"mlx5_1\":{\"hcaHandles\":3,\"hcaObjects\":0}}}",
