@@ -8,7 +8,7 @@ import tree
 
 LICENCE = "SPDX-License-Identifier: Apache-2.0"
 SOURCE = (".c", ".h", ".py", ".sh")
-ALSO_SOURCE = ("Makefile", "tests/run", ".ci/run")
+ALSO_SOURCE = ("Makefile", "tests/run", "tests/oci/run", ".ci/run")
 LITERAL = ("LICENSE",)  # not our text
 
 # Paths of somebody's workplace.  /root/path and /root/readonly are JSON pointers; examples have a /home/user.

@@ -65,7 +65,9 @@ def outcome(error):
         return NONE, check.one_line(error)
     where = check.place(error).splitlines()[-1:]
     text = str(error) if isinstance(error, check.Failed) else repr(error)
-    return FAIL, check.one_line("%s (%s)" % (text[:400], "".join(where)))
+    if len(text) > 400:  # what was called, and what it said last
+        text = text[:120] + " ... " + text[-260:]
+    return FAIL, check.one_line("%s (%s)" % (text, "".join(where)))
 
 
 def worse(one, other):
@@ -219,4 +221,3 @@ def need_stand_in(what):
     """A case of the test build: a directory stands for what this host has not got."""
     if kind() != "bryo":
         raise check.Skip("the host has no %s" % what)
-

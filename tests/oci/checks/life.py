@@ -124,13 +124,14 @@ for _name in COMMANDS:
     without_id(_name)
 
 
-@proves("query.missing", "start.missing", "delete.missing")
+@proves("query.missing", "start.missing", "kill.missing", "delete.missing")
 def no_such_container(mode):
     with Box(mode) as box:
         for id_, words in (("query.missing", ("state",)), ("start.missing", ("start",)),
-                           ("delete.missing", ("delete",))):
+                           ("kill.missing", ("kill",)), ("delete.missing", ("delete",))):
             with claim(id_):
-                result = fails(box, *words, "no-such")
+                more = ["KILL"] if words == ("kill",) else []
+                result = fails(box, *words, "no-such", *more)
                 check(result.err.strip(), "without a word: %s", result)
 
 

@@ -164,7 +164,8 @@ def node(path, type_="c", **members):
     return dict({"path": path, "type": type_}, **dict(numbers, **members))
 
 
-@proves("devices.available", "devices.mode", "devices.owner", "devices.anywhere", "devices.types")
+@proves("devices.available", "devices.mode", "devices.owner", "devices.anywhere", "devices.types",
+        "devices.twice")
 def devices(mode):
     with Box(mode) as box:
         # An ordinary user can hand in what the host has, with the host's mode and owner.
@@ -178,7 +179,8 @@ def devices(mode):
             equal((got["type"], got["major"], got["minor"]),
                   ("char", named["major"], named["minor"]), "device")
         for id_, func in (("devices.mode", mode_and_owner), ("devices.owner", mode_and_owner),
-                          ("devices.anywhere", device_outside), ("devices.types", device_types)):
+                          ("devices.anywhere", device_outside), ("devices.types", device_types),
+                          ("devices.twice", device_twice)):
             with claim(id_):
                 if mode != "root":
                     raise Skip("an ordinary user cannot make device nodes")
@@ -196,6 +198,13 @@ def device_outside():
         box.linux["devices"] = [node("/tmp/null")]
         text = box.run_ok(["/probe", "stat", "/tmp/null"]).out
         equal(list(json.loads(text).values())[0]["format"], stat.S_IFCHR, "format")
+
+
+def device_twice():
+    """Not forbidden to the runtime: each is there."""
+    dev = sees("root", {"linux.devices": [node("/dev/one"), node("/dev/two")]})["dev"]
+    equal([(dev[name]["major"], dev[name]["minor"]) for name in ("one", "two")], [(1, 3)] * 2,
+          "numbers")
 
 
 def device_types():

@@ -96,12 +96,14 @@ refuses("root.required", {"root": {"path": "rootfs"}}, {"root": DELETE}, {"root"
         {"root": {"readonly": False}})
 
 
-@proves("root.path.relative", "root.path.absolute", "root.path.directory")
+@proves("root.path.relative", "root.path.absolute", "root.path.directory", "root.path.conventional")
 def path_of_the_root(mode):
     with Box(mode) as box:
         with claim("root.path.relative"):
             for path in ("rootfs", "./rootfs", "rootfs/../rootfs"):
                 box.accepts({"root.path": path}, cwd="/")
+        with claim("root.path.conventional"):
+            box.accepts({"root.path": "rootfs"})
         with claim("root.path.absolute"):
             box.accepts({"root.path": box.bundle.rootfs}, cwd="/")
         with claim("root.path.directory"):
