@@ -67,6 +67,13 @@ def devices_that_cannot_be_moved(mode):
             check("net1" in pod.links(), "the valid counterpart")
 
 
+@proves("net.possible", modes=("rootless",), why="root can")
+def no_right_to_move(mode):
+    with Box(mode) as box:
+        box.accepts()
+        box.refuses({"linux.netDevices": {"lo": {"name": "lo1"}}})
+
+
 @proves("net.unmanaged", "net.not-back", modes=("root",), why=WHY)
 def devices_afterwards(mode):
     with Net() as net, Net() as pod, Box(mode) as box:

@@ -169,6 +169,17 @@ def capabilities_that_are_none(mode):
             contains(box.accepts(values).err.upper(), "BOGUS", "standard error")
 
 
+@proves("process.capabilities.denied")
+def capabilities_that_do_not_fit(mode):
+    """None is effective that is not permitted, none ambient that is not inheritable."""
+    with Box(mode) as box:
+        sets = {"bounding": CAPS, "permitted": CAPS, "effective": CAPS, "inheritable": CAPS}
+        check("KILL" not in box.accepts({"process.capabilities": sets}).err, "without a reason")
+        for more in ({"permitted": []}, {"inheritable": [], "ambient": ["CAP_KILL"]}):
+            box.set({"process.capabilities": dict(sets, **more)})
+            contains(box.run_ok(["/probe", "exit", "0"]).err.upper(), "KILL", "standard error")
+
+
 @proves("process.capabilities.denied", modes=("root",),
         why="root of a new user namespace has all capabilities, whatever its maker has")
 def capabilities_that_cannot_be_had(mode):
