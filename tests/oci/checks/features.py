@@ -5,8 +5,9 @@ import json
 import re
 
 from lib import proc
+from lib.case import kind
 from lib.check import Skip, check, contains, equal
-from oci.frame import Box, claim, proves
+from oci.frame import Box, claim, may_lack, proves
 from test_mounts import tmpfs
 
 #: features.md and features-linux.md: every property of version 1.3, a leaf by its type.
@@ -37,6 +38,15 @@ def features_in(box, **kwargs):
 def features_of(mode):
     with Box(mode) as box:
         return features_in(box)
+
+
+def part(found, *names):
+    """Most may be absent, or null."""
+    for name in names:
+        found = found.get(name) if found else None
+    if found is None:
+        may_lack("the runtime does not tell, and need not")
+    return found
 
 
 def number(version):
@@ -85,7 +95,7 @@ def document(mode):
                 check(key and isinstance(value, str), "%r: %r", key, value)
         names = found.get("potentiallyUnsafeConfigAnnotations") or []
         with claim("features.unsafe-annotations"):
-            check(names, "none are listed")
+            check(part({"list": names or None}, "list"), "none are listed")
             check(all(isinstance(name, str) and name for name in names), "%s", names)
         with claim("annotations.keys.reverse-domain"):
             for name in names:
@@ -96,17 +106,20 @@ def document(mode):
 def truths(mode):
     linux = features_of(mode)["linux"]
     with claim("features.cgroup"):
-        equal([linux["cgroup"].get(name) for name in ("v2", "systemd", "systemdUser", "rdma")],
-              [True] * 4, "managers")
-        check(isinstance(linux["cgroup"].get("v1"), bool), "v1")
+        for name in ("v1", "v2", "systemd", "systemdUser", "rdma"):
+            check(isinstance(part(linux, "cgroup", name), bool), name)
+        check(linux["cgroup"]["v2"], "v2, with which it runs here")
     with claim("features.lsm"):
-        equal((linux["apparmor"]["enabled"], linux["selinux"]["enabled"]), (True, True), "modules")
+        for name in ("apparmor", "selinux"):
+            check(isinstance(part(linux, name, "enabled"), bool), name)
     with claim("features.rdt"):
-        equal(linux["intelRdt"], {"enabled": True, "schemata": True, "monitoring": True}, "RDT")
+        for name in ("enabled", "schemata", "monitoring"):
+            check(isinstance(part(linux, "intelRdt", name), bool), name)
+    # These two the other checks have seen.
     with claim("features.idmap"):
-        equal(linux["mountExtensions"]["idmap"]["enabled"], True, "maps of mounts")
+        equal(part(linux, "mountExtensions", "idmap", "enabled"), True, "maps of mounts")
     with claim("features.net-devices"):
-        equal(linux["netDevices"]["enabled"], True, "network devices")
+        equal(part(linux, "netDevices", "enabled"), True, "network devices")
 
 
 @proves("features.hooks")
@@ -185,6 +198,10 @@ def rule(**members):
         dict({"names": ["sethostname"], "action": "SCMP_ACT_ERRNO"}, **members)]}}
 
 
+OTHER_BYTE_ORDER = ["SCMP_ARCH_" + name for name in (
+    "MIPS", "MIPS64", "MIPS64N32", "PPC", "PPC64", "S390", "S390X", "PARISC", "PARISC64")]
+
+
 @proves(*["features.seccomp." + name for name in (
     "actions", "operators", "archs", "known-flags", "supported-flags")])
 def filters(mode):
@@ -201,8 +218,10 @@ def filters(mode):
                 ("supported-flags", "supportedFlags", "SECCOMP_FILTER_FLAG_NO", top("flags"))):
             with claim("features.seccomp." + id_):
                 # Those need an agent; the other checks have one.
-                values = [v for v in found[key] if v not in (
+                values = [v for v in part(found, key) if v not in (
                     "SCMP_ACT_NOTIFY", "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV")]
+                if kind() != "bryo":  # libseccomp, which makes their filters, takes no others
+                    values = [v for v in values if v not in OTHER_BYTE_ORDER]
                 check(len(values) > 1, "%s", found[key])
                 each_is_known(box, values, bogus, made)
 
@@ -211,7 +230,7 @@ def filters(mode):
 def memory_policies(mode):
     need_nodes = "BIND", "INTERLEAVE", "PREFERRED", "PREFERRED_MANY", "WEIGHTED_INTERLEAVE"
     with Box(mode) as box:
-        found = features_in(box)["linux"]["memoryPolicy"]
+        found = part(features_in(box), "linux", "memoryPolicy")
 
         def policy(name, flags=()):
             nodes = {"nodes": "0"} if name.replace("MPOL_", "") in need_nodes else {}

@@ -65,10 +65,36 @@ def moments(mode):
             check("startContainer 0" not in at_create, "it came with create")
             check(all_.index("startContainer 1") < all_.index("payload"), "%s", all_)
         with claim("hooks.poststart.called"):
+            for entry in log.entries():
+                if entry["name"].startswith("poststart"):
+                    equal(state_of(entry)["status"], "running", "status")
             check("poststart 1" in at_start and "poststart 0" not in at_create, "%s", at_start)
             check(all_.index("startContainer 1") < all_.index("poststart 0"), "%s", all_)
         with claim("hooks.poststop.called"):
             check("poststop 0" not in before_delete and "poststop 1" in all_, "%s", all_)
+
+
+#: What a hook of the host's finds of the process whose state it reads.
+LOOK = """pid=$(sed -n 's/.*"pid":[[:space:]]*\\([0-9]*\\).*/\\1/p' | head -n 1)
+{ readlink "/proc/$pid/ns/net"; stat -L -c %d:%i "/proc/$pid/root"; } >"$0" """
+
+
+@proves("hooks.prestart.called", "hooks.create-runtime.called", modes=("root",),
+        why="an ordinary user may not look at a process that is not his to trace")
+def what_is_there_already(mode):
+    """The namespaces are made, the root is the host's still."""
+    own = os.stat("/")
+    for kind in ("prestart", "createRuntime"):
+        with Box(mode) as box, claim("hooks.%s.called" % ID[kind]):
+            path = os.path.join(box.dir, "seen")
+            box.config["hooks"] = {kind: [{"path": "/bin/sh", "args": ["sh", "-c", LOOK, path],
+                                           "env": [bundle.PATH]}]}
+            box.create(["/probe", "sleep", "60"])
+            with open(path) as file:
+                space, root = file.read().split()
+            equal(space, os.readlink("/proc/%d/ns/net" % box.state()["pid"]), "network namespace")
+            equal(root, "%d:%d" % (own.st_dev, own.st_ino), "root")
+            box.delete()
 
 
 @proves("hooks.state", "hooks.pid.runtime", "hooks.pid.container", "state.status.creating")
