@@ -100,7 +100,8 @@ refuses("root.required", {"root": {"path": "rootfs"}}, {"root": DELETE}, {"root"
         {"root": {"readonly": False}})
 
 
-@proves("root.path.relative", "root.path.absolute", "root.path.directory", "root.path.conventional")
+@proves("root.path.relative", "root.path.absolute", "root.path.directory",
+        "root.path.conventional")
 def path_of_the_root(mode):
     with Box(mode) as box:
         with claim("root.path.relative"):
@@ -142,7 +143,8 @@ def names(mode):
 # -- annotations --
 
 refuses("annotations.map", {"annotations": {"org.example.key": "value"}},
-        {"annotations": {"org.example.key": 5}}, {"annotations": ["org.example.key"]}, {"annotations": {"org.example.key": {"a": "b"}}})
+        {"annotations": {"org.example.key": 5}}, {"annotations": ["org.example.key"]},
+        {"annotations": {"org.example.key": {"a": "b"}}})
 refuses("annotations.keys.not-empty", {"annotations": {"a": "b"}}, {"annotations": {"": "b"}})
 
 
