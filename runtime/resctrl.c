@@ -263,16 +263,6 @@ static char *newer_schemata(const struct spec_rdt *rdt, struct arena *a)
 	return text;
 }
 
-static int check_lines(const struct spec_rdt *rdt, struct err *err)
-{
-	for (size_t i = 0; i < rdt->schemata.n; i++)
-		if (strchr(rdt->schemata.v[i], '\n')) {
-			err_set(err, 0, "is more than one line");
-			return err_under(err, PTR "/schemata/%zu", i);
-		}
-	return 0;
-}
-
 /* The kernel says what is wrong with a schema in a file of its own. */
 static int schema_failed(const struct resctrl *r, const char *ptr, int num, struct err *err)
 {
@@ -501,7 +491,7 @@ int resctrl_enter(const struct spec_rdt *rdt, const char *id, int state, pid_t p
 	if (strlen(id) > 200)
 		bad = err_at(err, PTR, ENAMETOOLONG, "a group named after the container");
 	else
-		bad = check_lines(rdt, err) || check_monitoring(&r, rdt, err) ? -1 : 0;
+		bad = check_monitoring(&r, rdt, err);
 	if (!bad)
 		bad = enter_class(&r, rdt, id, state, pid, err);
 	if (!bad && is_monitored(rdt))

@@ -126,7 +126,7 @@ static const struct object object_scheduler =
 static const struct field ioprio_fields[] = {
 	{F(spec_ioprio, class, K_ENUM), .required = true, .names = ioprio_classes,
 	 .applied = LIKE_OWNER, .doc = "I/O scheduling class."},
-	{F(spec_ioprio, priority, K_I64), RANGE(0, 7), .applied = LIKE_OWNER,
+	{F(spec_ioprio, priority, K_I64), .required = true, RANGE(0, 7), .applied = LIKE_OWNER,
 	 .doc = "Priority in the class, 0 is the highest."},
 };
 static const struct object object_ioprio = OBJECT(spec_ioprio, ioprio_fields, NULL);

@@ -46,8 +46,8 @@ static enum verdict begin(struct parser *p, enum json_type type)
 		const struct kind_type *kt = &kind_types[f->field->kind];
 
 		want = f->shape == IN_OBJECT ? kt->value : kt->element;
-		/* Absent; but an element of an array cannot be. */
-		if (type == T_NULL && f->shape != IN_ARRAY)
+		/* Absent; but what is in an array or a map cannot be. */
+		if (type == T_NULL && f->shape == IN_OBJECT)
 			return SKIP;
 	}
 	if (type != want)

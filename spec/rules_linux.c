@@ -284,7 +284,21 @@ static void check_schema(void *obj, uint64_t present, struct findings *f)
 		finding(f, "/memBwSchema", "is not one line that begins with MB:");
 }
 
-const struct rule rules_rdt[] = {{check_class, "closID"}, {check_schema, "memBwSchema"}, {0}};
+static void check_schemata(void *obj, uint64_t present, struct findings *f)
+{
+	const struct spec_rdt *r = obj;
+	char ptr[32];
+
+	(void)present;
+	for (size_t i = 0; i < r->schemata.n; i++) {
+		snprintf(ptr, sizeof(ptr), "/schemata/%zu", i);
+		if (strchr(r->schemata.v[i], '\n'))
+			finding(f, ptr, "is more than one line");
+	}
+}
+
+const struct rule rules_rdt[] = {
+	{check_class, "closID"}, {check_schema, "memBwSchema"}, {check_schemata, "schemata"}, {0}};
 
 /* ---- seccomp ---- */
 

@@ -83,7 +83,7 @@ def scheduling_of_a_created_container(mode):
     need_bryo()
     with Case(mode) as case:
         case.process["scheduler"] = {"policy": "SCHED_BATCH"}
-        case.process["ioPriority"] = {"class": "IOPRIO_CLASS_IDLE"}
+        case.process["ioPriority"] = {"class": "IOPRIO_CLASS_IDLE", "priority": 0}
         case.create(["/probe"])
         case.ok("start", case.id())
         case.wait_status("stopped")

@@ -24,7 +24,7 @@ static const struct {
 	{"process", "\"apparmorProfile\":\"a\"", "ok"},
 	{"process", "\"selinuxLabel\":\"a\"", "ok"},
 	{"process", "\"scheduler\":{\"policy\":\"SCHED_OTHER\"}", "ok"},
-	{"process", "\"ioPriority\":{\"class\":\"IOPRIO_CLASS_BE\"}", "ok"},
+	{"process", "\"ioPriority\":{\"class\":\"IOPRIO_CLASS_BE\",\"priority\":0}", "ok"},
 	{"process", "\"execCPUAffinity\":{\"initial\":\"0\"}", "ok"},
 	{"linux", "\"resources\":{}", "ok"},
 	{"linux", "\"resources\":{\"memory\":{},\"cpu\":{},\"pids\":{},\"devices\":[]}", "ok"},

@@ -322,7 +322,8 @@ refuses("process.io-priority.invalid",
         {"process.ioPriority": {"class": "IOPRIO_CLASS_BE", "priority": 0}},
         {"process.ioPriority": {"class": "IOPRIO_CLASS_BEST", "priority": 0}},
         {"process.ioPriority": {"class": "IOPRIO_CLASS_BE", "priority": 8}},
-        {"process.ioPriority": {"priority": 1}})
+        {"process.ioPriority": {"priority": 1}},
+        {"process.ioPriority": {"class": "IOPRIO_CLASS_BE"}})
 
 
 def cpus_of(text):

@@ -144,7 +144,8 @@ def names(mode):
 
 refuses("annotations.map", {"annotations": {"org.example.key": "value"}},
         {"annotations": {"org.example.key": 5}}, {"annotations": ["org.example.key"]},
-        {"annotations": {"org.example.key": {"a": "b"}}})
+        {"annotations": {"org.example.key": {"a": "b"}}},
+        {"annotations": {"org.example.key": None}})
 refuses("annotations.keys.not-empty", {"annotations": {"a": "b"}}, {"annotations": {"": "b"}})
 
 
