@@ -141,6 +141,10 @@ static int compare_namespaces(struct nsset *ns, const char *process, struct err 
 	for (int t = 0; t < NS_COUNT; t++) {
 		struct stat theirs, ours;
 
+		/* A kernel may be without some: CONFIG_TIME_NS. */
+		ns->join[t] = -1;
+		if (fstatat(own, nsset_proc_names[t], &ours, 0) < 0 && errno == ENOENT)
+			continue;
 		if (fstatat(its, nsset_proc_names[t], &theirs, 0) < 0 ||
 		    fstatat(own, nsset_proc_names[t], &ours, 0) < 0)
 			return err_set(err, errno, "look at /proc/%s/ns/%s", process,

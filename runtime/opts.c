@@ -113,7 +113,7 @@ static int parse_one(struct scope s, int argc, char **argv, int *i, struct argum
 		o = o ? o : by_letter(s.global, arg[1]);
 		if (arg[2])
 			value = arg[2] == '=' ? arg + 3 : arg + 2;
-		if (o && !takes_value(o) && arg[2])
+		if (o && !takes_value(o) && arg[2] && arg[2] != '=')
 			o = NULL;
 	}
 	if (!o)

@@ -381,7 +381,7 @@ BAD = (
     (["--cwd", "relative"], "--cwd"), (["--cap", "CAP_NONE"], "--cap"),
     (["--cgroup", "/nowhere"], "cgroup"), (["--no-such-option"], "--no-such-option"),
     (["--console-socket", "/tmp/none"], "--console-socket"),
-    (["-d", "-t"], "--console-socket"),
+    (["-d", "-t"], "--console-socket"), (["-t=maybe"], "--tty"), (["-tx"], "-tx"),
     (["--pid-file", "/none/pid"], "pid file"),
     (["--preserve-fds", "9"], "--preserve-fds"),
     (["--process", "/none"], "--process"),
@@ -425,6 +425,17 @@ def bad_processes(mode):
             equal(len(result.err.strip().splitlines()), 1, "lines of %s" % result.err)
             contains(result.last_error(), named if named != "premature" else "", text)
         case.fails("exec", "--process", path, case.id(), "/probe")
+        case.delete()
+
+
+@test("root")
+def flags_with_values(mode):
+    """-t=false and --detach=false are what engines' scripts write for "not"."""
+    with Case(mode) as case:
+        started(case)
+        for words in (["-t=false"], ["--tty=false", "-d=false"], ["-d=false", "--detach=false"]):
+            result = case.ok("exec", *words, case.id(), "/probe", "echo", "here")
+            equal(result.out.strip(), "here", "output of %s" % words)
         case.delete()
 
 
