@@ -175,6 +175,9 @@ static int choose_pair(struct box *b, const struct seclabel_host *h, const char 
 	struct mcs_set usable, mine = seclabel_set(own);
 	struct label_draw draw = {.label = process, .usable = &usable};
 
+	/* An unknown one could have no categories. */
+	if (seclabel_check(h, process, err) < 0)
+		return -1;
 	seclabel_categories(h, process, &usable);
 	if (!mcs_count(&mine) && check_caller(b, h, own, process, err) < 0)
 		return -1;
