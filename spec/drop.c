@@ -99,15 +99,8 @@ static size_t size_of(const struct field *f)
 		return sizeof(struct opt_u64);
 	case K_OBJ:
 		return f->object->size;
-	case K_STRS:
-	case K_NAMES:
-	case K_U32S:
-	case K_LIST:
-	case K_MAP:
-	case K_OBJMAP:
-		return sizeof(struct strs);
-	default:
-		return sizeof(uint64_t); /* numbers and pointers */
+	default: /* numbers and pointers */
+		return field_has_elements(f) ? sizeof(struct strs) : sizeof(uint64_t);
 	}
 }
 
@@ -119,20 +112,11 @@ static enum outcome unset(const struct field *f, char *obj)
 	return DONE;
 }
 
-static size_t element_size(const struct field *f)
-{
-	if (f->kind == K_LIST || f->kind == K_OBJMAP)
-		return f->object->size;
-	return f->kind == K_MAP    ? sizeof(struct pair)
-	       : f->kind == K_U32S ? sizeof(uint32_t)
-				   : sizeof(char *);
-}
-
 /* One element goes, the others move up; and the list, if it must have one. */
 static enum outcome remove_element(const struct field *f, char *obj, char *first, size_t n,
 				   size_t i)
 {
-	size_t size = element_size(f);
+	size_t size = field_element_size(f);
 	char *count = obj + f->offset + offsetof(struct strs, n);
 
 	memmove(first + i * size, first + (i + 1) * size, (n - i - 1) * size);
@@ -148,7 +132,7 @@ static enum outcome drop_key(struct drops *d, const struct field *f, char *obj, 
 {
 	char *first, *its;
 	void *v;
-	size_t n = field_count(f, obj, &v), size = element_size(f);
+	size_t n = field_count(f, obj, &v), size = field_element_size(f);
 
 	first = v;
 	for (size_t i = 0; i < n; i++) {

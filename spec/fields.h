@@ -126,7 +126,9 @@ extern const struct name spec_architectures[], spec_policy_modes[], spec_policy_
 bool field_is_set(const struct field *f, const void *obj);
 /* Does it ask for anything?  False also for values that mean "not set". */
 bool field_asks(const struct field *f, const void *obj);
-/* For the kinds made of elements: their number, and the first of them. */
+/* Is it of the kinds that are made of elements?  The size of one, their number, and the first. */
+bool field_has_elements(const struct field *f);
+size_t field_element_size(const struct field *f);
 size_t field_count(const struct field *f, const void *obj, void **ret_first);
 /*
  * A JSON number or string for that field, or for an element of it.  Negative

@@ -78,13 +78,6 @@ static void *push(struct parser *p, size_t size)
 	return element;
 }
 
-static size_t element_size(const struct field *f)
-{
-	return f->kind == K_LIST   ? f->object->size
-	       : f->kind == K_U32S ? sizeof(uint32_t)
-				   : sizeof(char *);
-}
-
 /*
  * The value is complete.  One that was wrong leaves an empty place in its list, so
  * that the others stay where the text has them.
@@ -100,7 +93,7 @@ static int end(struct parser *p)
 	if (!f->field || f->field->kind == K_FLAGS)
 		return 1;
 	memcpy(&n, f->base + offsetof(struct strs, n), sizeof(n));
-	return n == f->index || push(p, element_size(f->field)) || parser_no_memory(p);
+	return n == f->index || push(p, field_element_size(f->field)) || parser_no_memory(p);
 }
 
 static const char *next_name(void *names)

@@ -295,16 +295,11 @@ static void write_field(struct json *j, const struct field *f, const void *obj)
 	case K_FLAGS:
 		write_flags(j, f, *(const uint64_t *)inner);
 		break;
-	case K_STRS:
-	case K_NAMES:
-	case K_U32S:
-	case K_LIST:
-	case K_MAP:
-	case K_OBJMAP:
-		write_elements(j, f, obj);
-		break;
 	default:
-		write_scalar(j, f, at);
+		if (field_has_elements(f))
+			write_elements(j, f, obj);
+		else
+			write_scalar(j, f, at);
 	}
 }
 

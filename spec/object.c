@@ -132,10 +132,42 @@ static bool is_optional(enum kind kind)
 	return kind == K_OPT_BOOL || kind == K_OPT_U64 || kind == K_OPT_I64;
 }
 
+bool field_has_elements(const struct field *f)
+{
+	switch (f->kind) {
+	case K_STRS:
+	case K_NAMES:
+	case K_U32S:
+	case K_LIST:
+	case K_MAP:
+	case K_OBJMAP:
+		return true;
+	default:
+		return false;
+	}
+}
+
+size_t field_element_size(const struct field *f)
+{
+	switch (f->kind) {
+	case K_LIST:
+	case K_OBJMAP:
+		return f->object->size;
+	case K_MAP:
+		return sizeof(struct pair);
+	case K_U32S:
+		return sizeof(uint32_t);
+	default:
+		return sizeof(char *);
+	}
+}
+
 bool field_is_set(const struct field *f, const void *obj)
 {
 	int64_t v;
 
+	if (field_has_elements(f))
+		return has_elements(f, obj);
 	switch (f->kind) {
 	case K_OBJ:
 		return true;
@@ -143,13 +175,6 @@ bool field_is_set(const struct field *f, const void *obj)
 		return has_pointer(f, obj);
 	case K_STR:
 		return has_string(f, obj);
-	case K_STRS:
-	case K_NAMES:
-	case K_U32S:
-	case K_LIST:
-	case K_MAP:
-	case K_OBJMAP:
-		return has_elements(f, obj);
 	default:
 		if (!scalar(f, obj, &v))
 			return false;

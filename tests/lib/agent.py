@@ -74,17 +74,27 @@ class Agent:
         except socket.timeout:
             return
         with peer:
-            peer.settimeout(5)
-            text, control, _, _ = peer.recvmsg(65536, 1024)
-            for level, kind, data in control:
-                if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
-                    self.fds += list(array.array("i", data))
-            while True:  # to the end: the connection is closed after the state
-                part = peer.recv(65536)
-                if not part:
-                    break
-                text += part
+            text = self.receive(peer)
         self.states.append(json.loads(text.decode()))
+
+    def receive(self, peer):
+        """The state, to the end: the connection is closed after it."""
+        peer.settimeout(5)
+        text, control, _, _ = peer.recvmsg(65536, 1024)
+        self.take(control)
+        while True:
+            part = peer.recv(65536)
+            if not part:
+                return text
+            text += part
+
+    def take(self, control):
+        """The descriptors of a message; their number."""
+        fds = [fd for level, kind, data in control
+               if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS)
+               for fd in array.array("i", data)]
+        self.fds += fds
+        return len(fds)
 
     def _answer(self, fd):
         poll = select.poll()

@@ -147,32 +147,33 @@ static void test_pair(struct group *g, const char *base, const struct line *a, c
 	text_finish(&both);
 }
 
+typedef bool kind_of_line(const struct line *l);
+
+/* Each of one kind with one of the other, which are taken in turn. */
+static void test_pairs(struct group *g, const char *base, const struct lines *l, kind_of_line *one,
+		       kind_of_line *other)
+{
+	size_t k = 0;
+
+	for (size_t i = 0; i < l->n; i++) {
+		if (!is_refused(&l->v[i]) || !one(&l->v[i]))
+			continue;
+		for (size_t tries = 0; tries < l->n; tries++) {
+			k = (k + 1) % l->n;
+			if (is_refused(&l->v[k]) && other(&l->v[k]))
+				break;
+		}
+		test_pair(g, base, &l->v[i], &l->v[k]);
+	}
+}
+
 /* Each error is still told when there is another one, before it or behind it. */
 static void test_both(const char *base, const struct lines *l)
 {
 	struct group g = {.name = "validate: one error does not hide another"};
-	size_t k = 0;
 
-	for (size_t i = 0; i < l->n; i++) {
-		if (!is_refused(&l->v[i]) || !is_other(&l->v[i]))
-			continue;
-		for (size_t tries = 0; tries < l->n; tries++) {
-			k = (k + 1) % l->n;
-			if (is_refused(&l->v[k]) && is_linux(&l->v[k]))
-				break;
-		}
-		test_pair(&g, base, &l->v[i], &l->v[k]);
-	}
-	for (size_t i = 0; i < l->n; i++) {
-		if (!is_refused(&l->v[i]) || !is_linux(&l->v[i]))
-			continue;
-		for (size_t tries = 0; tries < l->n; tries++) {
-			k = (k + 1) % l->n;
-			if (is_refused(&l->v[k]) && is_other(&l->v[k]))
-				break;
-		}
-		test_pair(&g, base, &l->v[k], &l->v[i]);
-	}
+	test_pairs(&g, base, l, is_other, is_linux);
+	test_pairs(&g, base, l, is_linux, is_other);
 	group_end(&g);
 }
 

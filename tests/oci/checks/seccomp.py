@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The filter of system calls, and the agent that it asks."""
 
-import array
 import errno
 import json
 import os
@@ -184,32 +183,20 @@ class PatientAgent(Agent):
         super().__init__(*args)
         self.messages, self.left_open = [], 0
 
-    def _accept(self):
-        self.socket.settimeout(0.001 if self.fds else 0.05)
-        try:
-            peer, _ = self.socket.accept()
-        except socket.timeout:
-            return
-        with peer:
-            peer.settimeout(1)
-            text, ended = b"", False
-            while not ended:
-                try:
-                    part, control, _, _ = peer.recvmsg(65536, 1024)
-                except socket.timeout:
-                    self.left_open += 1
-                    break
-                ended, text = not part, text + part
-                self.take(control, bool(part))
-        self.states.append(json.loads(text.decode()))
-
-    def take(self, control, counts):
-        fds = [fd for level, kind, data in control
-               if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS)
-               for fd in array.array("i", data)]
-        self.fds += fds
-        if counts:
-            self.messages.append(len(fds))
+    def receive(self, peer):
+        peer.settimeout(1)
+        text = b""
+        while True:
+            try:
+                part, control, _, _ = peer.recvmsg(65536, 1024)
+            except socket.timeout:
+                self.left_open += 1
+                return text
+            count = self.take(control)
+            if not part:
+                return text
+            self.messages.append(count)
+            text += part
 
 
 @proves("seccomp.action.notify", "seccomp.listener.socket", "seccomp.listener.one",
