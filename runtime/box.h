@@ -94,6 +94,7 @@ struct box {
 	char *listen_pid; /* in env, for the box to fill in; or NULL */
 	char payload[PATH_MAX];
 	bool wrote_pid_file;
+	int exit_file;            /* see keeper.h; or -1 */
 	bool notifies;            /* it has a socket for sd_notify(3), see notify.h */
 	int notify;               /* where that is listened to, in the host; or -1 */
 	bool late_filter;         /* the stub installs it */

@@ -37,8 +37,7 @@ static int print_event(const char *type, const char *id, const struct cgroup *c,
 	return bad;
 }
 
-/* A duration as Go writes it: 500ms, 5s, 1m30s. */
-static int parse_interval(const char *s, int *ret_ms, struct err *err)
+int parse_duration(const char *option, const char *s, int *ret_ms, struct err *err)
 {
 	static const struct {
 		const char *unit;
@@ -58,11 +57,11 @@ static int parse_interval(const char *s, int *ret_ms, struct err *err)
 				known = true;
 			}
 		if (end == p || !known)
-			return err_set(err, 0, "--interval: \"%.40s\" is no duration like 5s", s);
+			return err_set(err, 0, "%s: \"%.40s\" is no duration like 5s", option, s);
 		p = end + len;
 	}
 	if (!(ms >= 1) || ms > 1e9)
-		return err_set(err, 0, "--interval: \"%.40s\" must be from 1ms to 1000000s", s);
+		return err_set(err, 0, "%s: \"%.40s\" must be from 1ms to 1000000s", option, s);
 	*ret_ms = (int)ms;
 	return 0;
 }
@@ -125,7 +124,7 @@ static int events(struct arguments *a, struct found *f, struct err *err)
 	enum status status;
 	struct cgroup c;
 
-	if (a->interval && parse_interval(a->interval, &interval, err) < 0)
+	if (a->interval && parse_duration("--interval", a->interval, &interval, err) < 0)
 		return -1;
 	if (record_status(f->dir, &f->record, &status, err) < 0)
 		return -1;

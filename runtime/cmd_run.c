@@ -10,6 +10,7 @@
 #include "runtime/base/log.h"
 #include "runtime/base/stop.h"
 #include "runtime/commands.h"
+#include "runtime/keeper.h"
 #include "runtime/notify.h"
 #include "runtime/resctrl.h"
 #include "runtime/rows.h"
@@ -126,6 +127,23 @@ static int walk(struct box *b, bool foreground, struct err *err)
 	return status;
 }
 
+/* In the keeper, which does not come back when all goes well; its parent does. */
+static int walk_detached(struct box *b, struct err *err)
+{
+	int channel;
+	pid_t keeper = keeper_fork(&channel, err);
+
+	if (keeper < 0)
+		return -1;
+	if (keeper > 0)
+		return keeper_await(keeper, channel, err);
+	if (walk(b, false, err) < 0)
+		return -1;
+	(void)keeper_stay(b, channel, err);
+	steps_undo(b);
+	return -1;
+}
+
 /*
  * The stub keeps bryo out of the payload's sight.  Where there is none, or where
  * others look on while the box comes in, the executable must be out of reach.
@@ -157,7 +175,8 @@ static int make_container(struct arguments *a, enum op op, struct err *err)
 		return -1;
 	if (box_prepare(&b, a->root, err) == 0 && protect_executable(a, &b, err) == 0 &&
 	    store_open(a->root, true, &b.store, err) == 0)
-		status = walk(&b, op == OP_RUN && !b.opt.detach, err);
+		status = op == OP_RUN && b.opt.detach ? walk_detached(&b, err)
+						      : walk(&b, op == OP_RUN, err);
 	cgroup_finish(&b.cgroup);
 	filter_finish(&b.filter);
 	arena_finish(&arena);

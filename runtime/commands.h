@@ -22,6 +22,7 @@ int cmd_spec(struct arguments *a, struct err *err);
 int cmd_features(struct arguments *a, struct err *err);
 int cmd_steps(struct arguments *a, struct err *err);
 int cmd_validate(struct arguments *a, struct err *err);
+int cmd_wait(struct arguments *a, struct err *err);
 int cmd_pause(struct arguments *a, struct err *err);
 int cmd_resume(struct arguments *a, struct err *err);
 int cmd_update(struct arguments *a, struct err *err);
@@ -59,6 +60,9 @@ int container_group(struct found *f, const char *what, struct cgroup *ret, struc
 
 /* Signal all of them; SIGKILL by cgroup.kill when there is a cgroup. */
 int container_signal_all(struct found *f, int sig, struct err *err);
+
+/* A duration as Go writes it: 500ms, 5s, 1m30s; in milliseconds.  -1 and err names the option. */
+int parse_duration(const char *option, const char *s, int *ret_ms, struct err *err);
 
 /*
  * The configuration of a bundle, checked, and what follows from it for the

@@ -20,6 +20,7 @@
 #include "runtime/base/fd.h"
 #include "runtime/commands.h"
 #include "runtime/console.h"
+#include "runtime/keeper.h"
 #include "runtime/notify.h"
 #include "runtime/watch.h"
 
@@ -56,7 +57,7 @@ static void reap(struct foreground *f)
 			continue;
 		f->box->ns.pid = 0;
 		f->ended = true;
-		f->status = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+		f->status = keeper_status(status);
 	}
 }
 

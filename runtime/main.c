@@ -184,6 +184,11 @@ static const struct option_row validate_options[] = {
 	{"json", 0, OPT_FLAG, AT(json), NULL, "as JSON", NULL},
 	{0},
 };
+static const struct option_row wait_options[] = {
+	{"timeout", 0, OPT_STRING, AT(timeout), "DURATION",
+	 "wait no longer than that, like 5s; the exit status is 124 then", NULL},
+	{0},
+};
 static const struct option_row no_options[] = {{0}};
 
 const struct command commands[] = {
@@ -197,6 +202,9 @@ const struct command commands[] = {
 	{"state", "ID", 1, 1, "print the state of a container as JSON", no_options, cmd_state},
 	{"kill", "ID [SIGNAL]", 1, 2, "send a signal to a container [TERM]", kill_options,
 	 cmd_kill},
+	{"wait", "ID", 1, 1,
+	 "wait for the end of a container; print its exit status and end with it", wait_options,
+	 cmd_wait},
 	{"delete", "ID", 1, 1, "remove what is left of a stopped container", delete_options,
 	 cmd_delete},
 	{"list", "", 0, 0, "list the containers", list_options, cmd_list},

@@ -60,7 +60,7 @@ struct arguments {
 	struct box_options box;
 	struct update_options update;
 	struct exec_options exec;
-	const char *interval;
+	const char *interval, *timeout;
 	bool stats;
 	bool all, force, quiet, spec_rootless, steps_exec, json, host;
 	int format;

@@ -143,7 +143,7 @@ int box_begin(struct box *b, struct err *err)
 	umask(mask);
 	b->umask = mask;
 	b->dir = b->listener = b->waiting = b->chan = b->sigfd = b->stub = -1;
-	b->console = b->terminal = b->notify = -1;
+	b->console = b->terminal = b->notify = b->exit_file = -1;
 	b->view = selfexe_take_view();
 	b->protected = b->view >= 0;
 	b->procfd = procfs_open_root(err);

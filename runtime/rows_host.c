@@ -20,6 +20,7 @@
 #include "runtime/console.h"
 #include "runtime/faults.h"
 #include "runtime/hooks.h"
+#include "runtime/keeper.h"
 #include "runtime/listener.h"
 #include "runtime/notify.h"
 #include "runtime/record.h"
@@ -404,6 +405,9 @@ int row_identify_apply(struct box *b, struct err *err)
 	    process_identity(self, getpid(), &r.creatorIdentity, err) < 0)
 		return -1;
 	if (record_write(b->dir, &r, err) < 0)
+		return -1;
+	/* Before the container is there for `wait` to find. */
+	if (b->op == OP_RUN && b->opt.detach && keeper_note(b, err) < 0)
 		return -1;
 	return store_config(b, err);
 }

@@ -235,6 +235,7 @@ int store_remove(int store, const char *id, int dir, struct err *err)
 	unlinkat(dir, "record", 0);
 	unlinkat(dir, "shared", 0);
 	unlinkat(dir, STORED_CONFIG, 0);
+	unlinkat(dir, "exit", 0);
 	if (unlinkat(store, id, AT_REMOVEDIR) == 0)
 		return 0;
 	d = open_stream(dir);
