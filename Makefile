@@ -10,6 +10,7 @@ BASHCOMP := bash-completion/completions/bryo
 ZSHCOMP := zsh/site-functions/_bryo
 FISHCOMP := fish/vendor_completions.d/bryo.fish
 LIBEXECDIR ?= $(PREFIX)/libexec/bryo
+SYSCONFDIR ?= /etc
 VERSION := 0.1.0
 COMMIT := $(shell git describe --always --dirty 2>/dev/null || echo unknown)
 B := build
@@ -72,6 +73,8 @@ $(B)/bryo-scope: runtime/scope/scope.c
 
 $(B)/runtime/base/helper.o $(B)/faults/runtime/base/helper.o: \
 	BASE += -DBRYO_LIBEXEC='"$(LIBEXECDIR)"'
+$(B)/runtime/rows_selinux.o $(B)/faults/runtime/rows_selinux.o: \
+	BASE += -DBRYO_SYSCONF='"$(SYSCONFDIR)/bryo"'
 
 # The same sources with the test hooks of runtime/walk.c; never installed.
 $(B)/bryo-test: $(FAULTS)

@@ -20,6 +20,11 @@
 
 #define ANNOTATION "org.bryo.selinux"
 
+/* The Makefile says where it is. */
+#ifndef BRYO_SYSCONF
+#define BRYO_SYSCONF "/etc/bryo"
+#endif
+
 /* ---- what is asked for ---- */
 
 static const char *text_or_null(const char *s)
@@ -59,14 +64,42 @@ static bool is_there(void)
 	return faults_selinux() || seclabel_is_enabled();
 }
 
+/* The site's word for `run`, where nobody else has one; *ret stays without it. */
+static int read_site(const char **ret, struct err *err)
+{
+	const char *fake = faults_selinux();
+	auto_close int dir = open(fake ? fake : BRYO_SYSCONF, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	auto_close int fd =
+		dir < 0 ? -1 : openat(dir, "selinux", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	char text[16];
+
+	if (fd < 0 && errno == ENOENT)
+		return 0;
+	if (fd < 0 || fd_read_text(fd, text, sizeof(text)) < 0)
+		return err_set(err, errno, "read " BRYO_SYSCONF "/selinux");
+	text[strcspn(text, "\n")] = '\0';
+	if (strcmp(text, "auto") != 0 && strcmp(text, "off") != 0)
+		return err_set(err, 0, BRYO_SYSCONF "/selinux: \"%s\" is neither auto nor off",
+			       text);
+	*ret = text[0] == 'a' ? "auto" : "off";
+	return 0;
+}
+
 static int plan_asked(struct box *b, struct err *err)
 {
-	const char *asked = b->op == OP_RUN ? "auto" : "off";
+	const char *asked = NULL;
 
 	if (read_annotation(b, &asked, err) < 0)
 		return -1;
 	if (b->opt.selinux)
 		asked = b->opt.selinux;
+	if (!asked && b->op == OP_RUN) {
+		asked = "auto";
+		if (is_there() && read_site(&asked, err) < 0)
+			return -1;
+	}
+	if (!asked)
+		return 0;
 	if (!*asked)
 		return err_set(err, 0, "--selinux: the label is empty");
 	if (!strcmp(asked, "off"))

@@ -251,6 +251,30 @@ def pairs_are_reserved(mode):
             case.delete(suffix)
 
 
+@test(*MODES)
+def site_has_a_default(mode):
+    """/etc/bryo/selinux: what run does when nobody says anything, and what it may say."""
+    need_none()
+    for site, words, annotation, labelled in (
+            ("auto\n", [], None, True), ("off\n", [], None, False), ("off", [], "auto", True),
+            ("off", ["--selinux", "auto"], None, True), ("auto", ["--selinux", "off"], None, False)):
+        with Case(mode, faults=True) as case:
+            without_labelled_mounts(case)
+            env = {"BRYO_SELINUX": fake(case, selinux=site)}
+            if annotation:
+                case.config["annotations"] = {"org.bryo.selinux": annotation}
+            case.save(["/probe", "exit", "0"])
+            case.ok("run", "--keep", *words, "-b", case.bundle.path, case.id(), env=env)
+            equal("selinuxLabel" in case.state(), labelled, "a label with %r and %r" % (site, words))
+            case.delete()
+    for site in ("", "system_u:system_r:container_t:s0", "Auto"):
+        with Case(mode, faults=True) as case:
+            env = {"BRYO_SELINUX": fake(case, selinux=site)}
+            error = case.run_fails(["/probe", "exit", "0"], env=env).last_error()
+            contains(error, "/etc/bryo/selinux", "error of %r" % site)
+            case.run_ok(["/probe", "exit", "0"])  # without SELinux nobody reads it
+
+
 _firsts = itertools.cycle(random.sample(range(0, 1024 - 50, 50), 19))
 _shift = random.randrange(50)
 
