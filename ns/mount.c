@@ -235,6 +235,8 @@ static int open_place(const struct mountset *m, const struct mount_entry *e, str
 		if (errno == ENOENT) {
 			/* Made, and looked at again: another may have been faster. */
 			fd = path_make_dir(m->root, dest, err);
+			if (fd < 0)
+				return err_under(err, "/destination");
 			fd_cleanup(&fd);
 			fd = path_open(m->root, dest, O_PATH | O_DIRECTORY, RESOLVE_NO_SYMLINKS);
 			if (fd >= 0)
@@ -398,8 +400,11 @@ static int make_tree(const struct mountset *m, const struct mount_entry *e, cons
  * nothing propagates either way.  Where the option is not the recursive one, the
  * mounts below get what is next to it and not weaker: a slave only receives.
  */
-static int set_propagation(int tree, const struct mount_opts *o)
+static int set_propagation(const struct mountset *m, int tree, const struct mount_opts *o)
 {
+	/* What is shared from here on is shared with nobody outside. */
+	if (m->held && mount_change(tree, 0, 0, MS_PRIVATE, true) < 0)
+		return -1;
 	switch (o->propagation) {
 	case 0:
 		return mount_change(tree, 0, 0, MS_PRIVATE, true);
@@ -423,6 +428,42 @@ static int set_attrs(int tree, const struct mount_opts *o, struct err *err)
 	if (err->num == EPERM)
 		err_hint(err, "flags of the host's mount cannot be taken off in a user namespace");
 	return -1;
+}
+
+/* Can files be made in it that are seen elsewhere, too? */
+static bool is_outside(const struct mount_entry *e, const struct nsset *ns)
+{
+	static const char *const inside[] = {"tmpfs", "ramfs", "devpts", "proc", "sysfs"};
+
+	if (e->opts.bind || !e->fstype)
+		return e->opts.bind;
+	for (size_t i = 0; i < sizeof(inside) / sizeof(inside[0]); i++)
+		if (!strcmp(e->fstype, inside[i]))
+			return false;
+	return strcmp(e->fstype, "mqueue") != 0 || !(ns->create & nsset_clone_flags[NS_IPC]);
+}
+
+bool mountset_holds(const struct mountset *m, const struct nsset *ns)
+{
+	for (size_t i = 0; i < m->n; i++) {
+		const struct mount_opts *o = &m->v[i].opts;
+		uint64_t set = o->one.set | o->all.set, clr = o->one.clr | o->all.clr;
+
+		if (o->remount ? clr & MOUNT_ATTR_RDONLY
+			       : is_outside(&m->v[i], ns) && !(set & MOUNT_ATTR_RDONLY))
+			return true;
+	}
+	return false;
+}
+
+static int hold(const struct mountset *m, const struct mount_entry *e, const struct nsset *ns,
+		struct err *err)
+{
+	if (!m->held || !is_outside(e, ns))
+		return 0;
+	if (mount_change(e->tree, MOUNT_ATTR_RDONLY, 0, 0, true) < 0)
+		return err_at(err, "/options", errno, "make the mount read-only");
+	return 0;
 }
 
 /*
@@ -458,6 +499,10 @@ static int remount(const struct mountset *m, struct mount_entry *e, const struct
 	if (fd < 0 || fstatfs(fd, &fs) < 0)
 		return err_at(err, "/destination", errno, "remount %s", dest);
 	protect_cgroup(&e->opts, fs.f_type == CGROUP2_SUPER_MAGIC, ns);
+	if (m->held) {
+		e->opts.one.clr &= ~(uint64_t)MOUNT_ATTR_RDONLY;
+		e->opts.all.clr &= ~(uint64_t)MOUNT_ATTR_RDONLY;
+	}
 	if (set_attrs(fd, &e->opts, err) < 0)
 		return -1;
 	if (prop && mount_change(fd, 0, 0, prop, e->opts.propagation_rec) < 0)
@@ -496,12 +541,14 @@ static int mount_one(struct mountset *m, struct mount_entry *e, const struct nss
 	if (e->tree < 0)
 		return -1;
 	/* A new file system's mount is private as it is. */
-	if ((e->opts.bind || e->opts.propagation) && set_propagation(e->tree, &e->opts) < 0)
+	if ((e->opts.bind || e->opts.propagation) && set_propagation(m, e->tree, &e->opts) < 0)
 		return err_at(err, "/options", errno, "set the propagation");
 	if (e->opts.copyup && fill_from_below(e->tree, place, err) < 0)
 		return -1;
 	if ((e->opts.bind || e->opts.copyup || e->opts.all.set || e->opts.all.clr) &&
 	    set_attrs(e->tree, &e->opts, err) < 0)
+		return -1;
+	if (hold(m, e, ns, err) < 0)
 		return -1;
 	if (mount_attach(e->tree, place) < 0)
 		return err_at(err, "/destination", errno, "mount on %s", e->spec->destination);

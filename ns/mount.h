@@ -54,6 +54,7 @@ struct mountset {
 	bool overlaid;     /* the root is an overlay: nothing of it is cloned */
 	int beneath;       /* what the root is attached on and must stay so; or -1 */
 	int root;          /* the rootfs: first the host's directory, then its clone, then "/" */
+	bool held;         /* what is the host's may not change: see mountset_holds() */
 	const char *label; /* of SELinux, for new file systems; NULL: none */
 	int null;          /* the host's /dev/null, cloned, for masked paths; or -1 */
 };
@@ -64,6 +65,13 @@ struct mountset {
  */
 int mountset_plan(struct mountset *m, const struct spec *s, const struct nsset *ns, struct arena *a,
 		  struct err *err);
+
+/*
+ * With mountset.held nothing that is mounted can be changed where it is the host's, too:
+ * no file is made there, for a mount either, and no mount is seen outside.  Is there
+ * something that is read-only for this alone?
+ */
+bool mountset_holds(const struct mountset *m, const struct nsset *ns);
 
 /*
  * Does the box have the namespaces that the configuration changes?  Again after

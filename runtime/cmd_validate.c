@@ -63,10 +63,12 @@ bool report_flawed(const struct report *r, const char *ptr)
 	return false;
 }
 
-static bool is_reported(const struct report *r, const char *ptr)
+static bool is_reported(const struct report *r, enum severity severity, const struct err *e)
 {
 	for (size_t i = 0; i < r->n; i++)
-		if (r->v[i].severity == FINDING_ERROR && !strcmp(r->v[i].err.ptr, ptr))
+		if (r->v[i].severity == severity &&
+		    (severity == FINDING_ERROR ? !strcmp(r->v[i].err.ptr, e->ptr)
+					       : is_same(&r->v[i].err, e)))
 			return true;
 	return false;
 }
@@ -126,28 +128,49 @@ static int go_without(struct report *r, const struct err *e, bool again)
 	return leave_out(r, ptr);
 }
 
+void report_warn(struct report *r, const char *ptr, const char *text)
+{
+	struct err e;
+
+	err_at(&e, ptr, 0, "%s", text);
+	findings_add(&r->findings, FINDING_WARNING, &e);
+}
+
+/* What the look has failed of; false when there is no going on without it. */
+static bool take_failure(struct report *r, struct err *e, struct err *last)
+{
+	enum severity severity = r->not_tried ? FINDING_WARNING : FINDING_ERROR;
+	char ptr[sizeof(e->ptr)];
+	bool again;
+
+	r->not_tried = false;
+	e->step[0] = '\0';
+	drops_original(&r->drops, e->ptr, ptr, sizeof(ptr));
+	memcpy(e->ptr, ptr, sizeof(e->ptr));
+	again = is_reported(r, severity, e);
+	if (!again)
+		findings_add(&r->findings, severity, e);
+	/* The owner did not help either. */
+	if ((!again || !is_same(e, last)) && go_without(r, e, again) == 0) {
+		*last = again ? *e : (struct err){0};
+		return true;
+	}
+	if (severity == FINDING_WARNING)
+		report_warn(r, "", "the rest of the host was not looked at");
+	return false;
+}
+
 /* So many errors in one look are a document that nobody has written. */
-enum { MOST_ERRORS = 1000 };
+enum { MOST_ERRORS = 100 };
 
 void report_look(struct report *r, struct box *b, look_fn *look)
 {
-	char ptr[sizeof(((struct err *)0)->ptr)];
 	struct err e, last = {0};
 
-	for (int i = 0; i < MOST_ERRORS && look(b, &e) < 0; i++) {
-		bool again;
-
-		e.step[0] = '\0';
-		drops_original(&r->drops, e.ptr, ptr, sizeof(ptr));
-		memcpy(e.ptr, ptr, sizeof(e.ptr));
-		again = is_reported(r, ptr);
-		if (!again)
-			findings_add(&r->findings, FINDING_ERROR, &e);
-		/* The owner did not help either. */
-		if ((again && is_same(&e, &last)) || go_without(r, &e, again) < 0)
+	for (int i = 0; i < MOST_ERRORS; i++)
+		if (look(b, &e) == 0 || !take_failure(r, &e, &last))
 			return;
-		last = again ? e : (struct err){0};
-	}
+	report_warn(r, "", "there may be more errors: mend these first");
 }
 
 /* ---- looks that need nothing but the bundle ---- */

@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <unistd.h>
 
 #include "runtime/base/fd.h"
@@ -29,14 +30,6 @@ struct rehearsal {
 	struct err err;
 };
 
-static void add_warning(struct report *r, const char *ptr, const char *text)
-{
-	struct err e;
-
-	err_at(&e, ptr, 0, "%s", text);
-	findings_add(&r->findings, FINDING_WARNING, &e);
-}
-
 /* "/pointer: text", as the rows of the box write it; both are in today's document. */
 static void warned(void *data, const char *text)
 {
@@ -49,37 +42,66 @@ static void warned(void *data, const char *text)
 		text += len + 2;
 	}
 	drops_original(&h->report->drops, ptr, original, sizeof(original));
-	add_warning(h->report, original, text);
+	report_warn(h->report, original, text);
 }
 
 /* ---- what is not tried ---- */
 
-/* A file system of devices: to mount it could change them (journals, times). */
-static bool is_on_device(const char *type)
+static bool is_one_of(const char *word, const char *const *list)
 {
-	FILE *f = fopen("/proc/filesystems", "re");
-	char line[128];
-	bool found = false;
-
-	while (f && type && !found && fgets(line, sizeof(line), f)) {
-		line[strcspn(line, "\n")] = '\0';
-		found = line[0] == '\t' && !strcmp(line + 1, type);
-	}
-	if (f)
-		fclose(f);
-	return found;
+	while (*list && strcmp(*list, word) != 0)
+		list++;
+	return *list;
 }
 
-static void leave_out_devices(struct report *r, const struct spec *s)
+static bool has_option(const struct spec_mount *m, const char *start)
+{
+	for (size_t i = 0; i < m->options.n; i++)
+		if (!strncmp(m->options.v[i], start, strlen(start)))
+			return true;
+	return false;
+}
+
+static bool is_new(const struct spec_mount *m)
+{
+	static const char *const others[] = {"bind", "rbind", "remount", NULL};
+
+	for (size_t i = 0; i < m->options.n; i++)
+		if (is_one_of(m->options.v[i], others))
+			return false;
+	return m->type;
+}
+
+/*
+ * Does the mount alone change something?  Of a device the journal and times, of an
+ * overlay the directory for work, which is emptied; others have options that count for
+ * all mounts there are, or talk to a server.  So root tries those that are known to be
+ * harmless, and whether the kernel has the others; the kernel lets nobody else mount them.
+ */
+static bool is_harmful(const struct spec_mount *m)
+{
+	static const char *const harmless[] = {"tmpfs",  "ramfs",  "devpts",  "proc", "sysfs",
+					       "mqueue", "cgroup", "cgroup2", NULL};
+	auto_close int fs = -1;
+
+	if (!is_new(m) || is_one_of(m->type, harmless))
+		return false;
+	if (!strcmp(m->type, "overlay"))
+		return has_option(m, "upperdir=") || has_option(m, "workdir=");
+	fs = geteuid() == 0 ? fsopen(m->type, FSOPEN_CLOEXEC) : -1;
+	return fs >= 0;
+}
+
+static void leave_out_harmful(struct report *r, const struct spec *s)
 {
 	char now[40], ptr[sizeof(((struct err *)0)->ptr)];
 
 	for (size_t i = s->mounts.n; i-- > 0;) {
-		if (!is_on_device(s->mounts.v[i].type))
+		if (!is_harmful(&s->mounts.v[i]))
 			continue;
 		snprintf(now, sizeof(now), "/mounts/%zu", i);
 		drops_original(&r->drops, now, ptr, sizeof(ptr));
-		add_warning(r, ptr, "not tried: it would mount a device");
+		report_warn(r, ptr, "not tried: it could change what is not the container's");
 		(void)drops_add(&r->drops, ptr);
 	}
 }
@@ -160,8 +182,9 @@ static int plan(struct box *b, const struct rehearsal *h, struct err *err)
 		b->opt.overlay = "tmpfs";
 	if (box_plan(b, err) < 0)
 		return -1;
-	/* A kept one is not touched. */
+	/* A kept one is not touched, nor is a volume. */
 	b->overlay.dir = NULL;
+	b->mounts.held = true;
 	/* Nobody's agent is told of a container that will not be. */
 	b->agent.path = NULL;
 	return 0;
@@ -186,11 +209,14 @@ static int look_host(struct box *b, struct err *err)
 {
 	struct rehearsal *h = b->warned_data;
 	struct box try = *b;
+	bool holds = false;
 	int bad = -1;
 
 	try.sigfd = h->sigfd;
-	if (plan(&try, h, err) == 0 && store_open(h->root, true, &try.store, err) == 0)
+	if (plan(&try, h, err) == 0 && store_open(h->root, true, &try.store, err) == 0) {
+		holds = mountset_holds(&try.mounts, &try.ns);
 		bad = walk(&try, err);
+	}
 	cgroup_finish(&try.cgroup);
 	filter_finish(&try.filter);
 	mountset_finish(&try.mounts);
@@ -207,8 +233,15 @@ static int look_host(struct box *b, struct err *err)
 
 		snprintf(text, sizeof(text), "the rest of the host was not looked at: %.250s",
 			 err->msg);
-		add_warning(h->report, "/root/path", text);
+		report_warn(h->report, "/root/path", text);
 		return 0;
+	}
+	if (holds && err->num == EROFS) {
+		char ptr[sizeof(err->ptr)];
+
+		memcpy(ptr, err->ptr, sizeof(ptr));
+		err_at(err, ptr, 0, "not tried: it would write to a volume");
+		h->report->not_tried = true;
 	}
 	return -1;
 }
@@ -237,7 +270,7 @@ static int rehearse(struct report *r, struct box *b, struct rehearsal *h, struct
 	b->id = arena_printf(b->arena, "validate-%d", getpid());
 	if (!b->id || rename_cgroup(r->drops.spec, b->arena) < 0)
 		return err_set(err, ENOMEM, "the rehearsal");
-	leave_out_devices(r, r->drops.spec);
+	leave_out_harmful(r, r->drops.spec);
 	leave_out_joined(r->drops.spec);
 	if (take_signals(&blocked, &h->sigfd, err) < 0)
 		return -1;
@@ -259,11 +292,11 @@ int report_host(struct report *r, struct box *b, const struct arguments *a, stru
 	report_look(r, b, look_netdevs);
 	if (report_flawed(r, "/linux/namespaces") || report_flawed(r, "/root") ||
 	    report_flawed(r, "/linux/uidMappings") || report_flawed(r, "/linux/gidMappings")) {
-		add_warning(r, "", "the rest of the host was not looked at: mend the errors first");
+		report_warn(r, "", "the rest of the host was not looked at: mend the errors first");
 		return 0;
 	}
 	if (joins_mounts(b->spec)) {
-		add_warning(r, "/linux/namespaces",
+		report_warn(r, "/linux/namespaces",
 			    "the rest of the host was not looked at: that would change the mount "
 			    "namespace that is joined");
 		return 0;

@@ -20,11 +20,14 @@ struct report {
 	} * v;
 	size_t n, cap;
 	bool rehearsing; /* see report_host() */
+	bool not_tried;  /* the look has failed of what it may not do itself: no error */
 	bool no_memory;
 };
 
 /* Is there an error at that pointer, below it, or in what it is in? */
 bool report_flawed(const struct report *r, const char *ptr);
+
+void report_warn(struct report *r, const char *ptr, const char *text);
 
 /*
  * Take a look until there is no error, each time without what the last error was about.

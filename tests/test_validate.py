@@ -350,3 +350,94 @@ def joined_namespaces_stay(mode):
         lines, _ = look(case, "--host")
         check(any("was not looked at" in line for line in lines), "%r", lines)
         case.delete()
+
+
+def volume(case, destination, *options):
+    return {"destination": destination, "source": os.path.join(case.dir, "volume"),
+            "options": ["rbind"] + list(options)}
+
+
+def new(destination):
+    return {"destination": destination, "type": "tmpfs", "source": "x"}
+
+
+def in_devices(config):
+    """A /dev of the host's, with room for what is made there."""
+    config["mounts"] = [m for m in config["mounts"] if not m["destination"].startswith("/dev")]
+
+
+#: What would be written to the volume that is mounted at the place, and the warning for it.
+WRITES = (
+    ("/v", lambda c: c["mounts"].append(new("/v/new/deep")), "/mounts/%d/destination"),
+    ("/v", lambda c: c["mounts"].append({"destination": "/v/file", "source": "/etc/passwd",
+                                         "options": ["bind"]}), "/mounts/%d/destination"),
+    ("/v", lambda c: c["mounts"].extend([{"destination": "/v", "options": ["remount", "rw"]},
+                                         new("/v/new")]), "/mounts/%d/destination"),
+    ("/v", lambda c: c["process"].update(cwd="/v/new"), "/process/cwd"),
+    ("/v", lambda c: c["linux"].update(devices=[{"path": "/v/fifo", "type": "p"}]),
+     "/linux/devices/0"),
+    ("/dev", in_devices, "/linux/devices"),
+)
+
+
+@test(*ALL)
+def volumes_stay(mode):
+    """--host: no file is made in a volume, and what would make one is told."""
+    for place, change, pointer in WRITES:
+        with Case(mode) as case:
+            inside = case.make_dir("volume", 0o777)
+            change(case.config)
+            case.config["mounts"] = [volume(case, place)] + case.config["mounts"]
+            if "%" in pointer:
+                pointer %= len(case.config["mounts"]) - 1
+            lines, status = look(case, "--host")
+            check("warning: %s: not tried: it would write to a volume" % pointer in lines,
+                  "%s: %r", pointer, lines)
+            equal((os.listdir(inside), status), ([], 0), "files and status of %s" % pointer)
+
+
+@test(*MODES)
+def volumes_that_are_read_only(mode):
+    """--host: what cannot be made in a read-only volume is an error, as for run."""
+    with Case(mode) as case:
+        case.make_dir("volume", 0o777)
+        case.config["mounts"] += [volume(case, "/v", "ro"), new("/v/new")]
+        found = errors(case, "--host")
+        equal([line.split(":")[0] for line in found],
+              ["/mounts/%d/destination" % (len(case.config["mounts"]) - 1)])
+        check("/mounts/" in case.run().last_error(), "run takes it")
+
+
+@test("root")
+def mounts_stay_inside(mode):
+    """--host: a volume that is shared with the host hands no mount on."""
+    with Case(mode) as case:
+        for name in ("there", "masked", "readonly"):
+            case.make_dir(os.path.join("volume", name))
+        case.config["mounts"] += [
+            volume(case, "/v", "rshared"), new("/v/there"),
+            {"destination": "/v", "options": ["remount", "rshared"]}, new("/v/masked")]
+        case.linux.update(maskedPaths=["/v/masked"], readonlyPaths=["/v/readonly"])
+        with open("/proc/self/mountinfo") as file:
+            before = file.read()
+        equal(errors(case, "--host"), [], "errors")
+        with open("/proc/self/mountinfo") as file:
+            equal(file.read(), before, "mounts of the host")
+
+
+@test(*ALL)
+def overlay_of_the_configuration(mode):
+    """--host: a mount of type overlay would empty its directory for work."""
+    with Case(mode) as case:
+        work = case.make_dir("volume/work/work", 0o777)
+        case.make_dir("volume/upper", 0o777)
+        bundle.write(os.path.join(work, "file"), "x")
+        volumes = os.path.join(case.dir, "volume")
+        case.config["mounts"].append({
+            "destination": "/o", "type": "overlay", "source": "x",
+            "options": ["lowerdir=/etc", "upperdir=%s/upper" % volumes,
+                        "workdir=%s/work" % volumes, "userxattr"]})
+        equal(look(case, "--host"), (
+            ["warning: /mounts/%d: not tried: it could change what is not the container's"
+             % (len(case.config["mounts"]) - 1), "valid"], 0))
+        equal(os.listdir(work), ["file"], "files")
