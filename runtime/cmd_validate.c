@@ -30,14 +30,11 @@ static bool is_told(const struct report *r, enum severity severity, const struct
 	return false;
 }
 
-static void take(void *data, enum severity severity, const struct err *e)
+static void push(struct report *r, enum severity severity, const struct err *e)
 {
-	struct report *r = data;
 	struct found_one *one;
 	void *v = r->v;
 
-	if (is_told(r, severity, e))
-		return;
 	one = arena_push(r->arena, &v, &r->n, &r->cap, sizeof(*one));
 	if (!one) {
 		r->no_memory = true;
@@ -45,6 +42,41 @@ static void take(void *data, enum severity severity, const struct err *e)
 	}
 	r->v = v;
 	*one = (struct found_one){severity, *e};
+}
+
+/*
+ * So many of a kind are a document that nobody has written; to go through those that
+ * were told for each of a million would take hours.
+ */
+enum { MOST_FINDINGS = 1000 };
+
+static void take(void *data, enum severity severity, const struct err *e)
+{
+	struct report *r = data;
+
+	if (r->more[severity] || is_told(r, severity, e))
+		return;
+	r->more[severity] = r->told[severity] == MOST_FINDINGS;
+	if (r->more[severity])
+		return;
+	r->told[severity]++;
+	push(r, severity, e);
+}
+
+static void tell_more(struct report *r)
+{
+	static const char *const texts[] = {
+		[FINDING_ERROR] = "there are more errors; the rest was not looked at",
+		[FINDING_WARNING] = "there are more warnings",
+	};
+	struct err e;
+
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		if (!r->more[i])
+			continue;
+		err_set(&e, 0, "%s", texts[i]);
+		push(r, FINDING_WARNING, &e);
+	}
 }
 
 static bool is_below(const char *ptr, const char *top)
@@ -254,7 +286,7 @@ static const char *next_cap(void *data)
 /* "[...] MUST be logged as a warning" (config.md): no error. */
 static void look_caps(struct report *r, const struct strs *set, const char *name)
 {
-	for (size_t i = 0; i < set->n; i++) {
+	for (size_t i = 0; i < set->n && !r->more[FINDING_WARNING]; i++) {
 		struct caps_left left = {.arena = r->arena};
 		struct err e;
 
@@ -302,6 +334,9 @@ static int look_at_document(struct report *r, struct box *b, struct err *err)
 	}
 	if (r->drops.spec->process && r->drops.spec->process->capabilities)
 		look_all_caps(r, r->drops.spec->process->capabilities);
+	/* What is not known cannot be left out. */
+	if (r->more[FINDING_ERROR])
+		return 1;
 	n = r->n;
 	for (size_t i = 0; i < n; i++)
 		if (r->v[i].severity == FINDING_ERROR)
@@ -378,6 +413,7 @@ static int validate(struct arguments *a, struct report *r, struct box *b, struct
 		look_at_bundle(r, b);
 	if (!bad && a->host && report_host(r, b, a, err) < 0)
 		return -1;
+	tell_more(r);
 	if (r->no_memory)
 		return err_set(err, ENOMEM, "the report");
 	if ((a->json ? print_report(r, err) : print_text(r, err)) < 0)

@@ -19,6 +19,8 @@ struct report {
 		struct err err;
 	} * v;
 	size_t n, cap;
+	size_t told[2];  /* by severity */
+	bool more[2];    /* than are told */
 	bool rehearsing; /* see report_host() */
 	bool not_tried;  /* the look has failed of what it may not do itself: no error */
 	bool no_memory;

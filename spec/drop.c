@@ -52,14 +52,12 @@ static bool is_gone(const struct drops *d, const char *list, size_t index)
 /* The index in the text of what has that index now. */
 static size_t index_in_text(const struct drops *d, const char *list, size_t index)
 {
-	size_t at = 0;
+	size_t at = index, next;
 
-	for (;; at++) {
-		if (is_gone(d, list, at))
-			continue;
-		if (!index--)
-			return at;
-	}
+	/* As far as those that are gone have moved it, and then those that it has passed. */
+	while ((next = index + gone_before(d, list, at + 1)) != at)
+		at = next;
+	return at;
 }
 
 void drops_original(const struct drops *d, const char *ptr, char *ret, size_t size)

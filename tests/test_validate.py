@@ -231,6 +231,32 @@ def damaged_documents():
                     "valid, but: %s", planned)
 
 
+#: What a document has very many of; the severity, and how many of them are told.
+MANY = (
+    (lambda c, n: c["process"].update(env=["x"] * n), "error", 1000),
+    (lambda c, n: c.update(mounts=[{}] * n), "error", 1000),
+    (lambda c, n: c.update(("k%d" % i, 1) for i in range(n)), "warning", 1000),
+    (lambda c, n: c["process"]["capabilities"].update(
+        bounding=["CAP_X%d" % i for i in range(n)]), "warning", 1000),
+    (lambda c, n: c["mounts"].append({"destination": "/a", "source": "/", "options":
+                                      ["bind"] + ["ro"] * n + ["x"] * n}), "error", 100),
+)
+
+
+@test()
+def very_many_findings():
+    """The first of each kind are told, in no time, and that there are more."""
+    with Case("root") as case:
+        clean = json.dumps(case.config)
+        for change, severity, most in MANY:
+            case.bundle.config = json.loads(clean)
+            change(case.config, 100000)
+            lines, status = look(case)
+            said = [line for line in lines if line.startswith(severity + ": /")]
+            equal((len(said), status), (most, int(severity == "error")), "findings and status")
+            check(any("more " in line for line in lines), "%r", lines[-2:])
+
+
 # -- --host --
 
 @test(*MODES)
