@@ -28,6 +28,7 @@ struct resctrl {
 	char path[PATH_MAX]; /* of the mount */
 	struct made clos, mon;
 	int mount, dir; /* handles of it, and of the class */
+	bool rehearsed; /* classes that are there stay as they are */
 };
 
 /* ---- the mount ---- */
@@ -365,7 +366,8 @@ static int set_schemata(const struct resctrl *r, const struct spec_rdt *rdt, boo
 				    rdt->l3CacheSchema ? PTR "/l3CacheSchema" : PTR "/memBwSchema",
 				    errno, err);
 	/* "Written last" (config-linux.md). */
-	if (!bad && *newer && write_file(r->dir, "schemata", newer) < 0)
+	if (!bad && *newer && !(existed && r->rehearsed) &&
+	    write_file(r->dir, "schemata", newer) < 0)
 		bad = schema_failed(r, PTR "/schemata", errno, err);
 	arena_finish(&a);
 	return bad;
@@ -478,9 +480,10 @@ int resctrl_follow(const struct spec_rdt *rdt, const char *id, pid_t pid, struct
 	return bad;
 }
 
-int resctrl_enter(const struct spec_rdt *rdt, const char *id, int state, pid_t pid, struct err *err)
+int resctrl_enter(const struct spec_rdt *rdt, const char *id, int state, pid_t pid, bool rehearsed,
+		  struct err *err)
 {
-	struct resctrl r = {.mount = -1, .dir = -1};
+	struct resctrl r = {.mount = -1, .dir = -1, .rehearsed = rehearsed};
 	int bad;
 
 	if (find_mount(r.path) < 0)

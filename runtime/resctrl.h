@@ -9,6 +9,7 @@
 #ifndef BRYO_RUNTIME_RESCTRL_H
 #define BRYO_RUNTIME_RESCTRL_H
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 #include "runtime/base/err.h"
@@ -17,9 +18,10 @@
 /*
  * Put the process into its class and groups, making what the specification
  * wants made; `id` is the container's, `state` its state directory.  What is
- * half done after a failure resctrl_remove() removes.
+ * half done after a failure resctrl_remove() removes.  A rehearsal writes no schemata to a
+ * class that is there.
  */
-int resctrl_enter(const struct spec_rdt *rdt, const char *id, int state, pid_t pid,
+int resctrl_enter(const struct spec_rdt *rdt, const char *id, int state, pid_t pid, bool rehearsed,
 		  struct err *err);
 
 /* Put one more process of that container where its first one was put. */

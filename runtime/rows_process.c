@@ -87,7 +87,8 @@ int row_resctrl_apply(struct box *b, struct err *err)
 {
 	if (b->op == OP_EXEC)
 		return resctrl_follow(b->spec->linux_->intelRdt, b->id, b->ns.pid, err);
-	return resctrl_enter(b->spec->linux_->intelRdt, b->id, b->dir, b->ns.pid, err);
+	return resctrl_enter(b->spec->linux_->intelRdt, b->id, b->dir, b->ns.pid,
+			     b->op == OP_REHEARSE, err);
 }
 
 void row_resctrl_undo(struct box *b)

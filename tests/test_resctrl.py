@@ -252,3 +252,20 @@ def no_resctrl(mode):
         case.linux["intelRdt"] = {"closID": "gold"}
         result = case.run_fails(["/probe", "exit", "0"])
         contains(result.last_error(), "/linux/intelRdt: no resctrl", "error")
+
+
+@test(*MODES)
+def class_of_others(mode):
+    """validate --host writes no schemata to a class that is there, and makes none for good."""
+    need_bryo()
+    with Case(mode, faults=True) as case:
+        tree = Tree(case)
+        tree.group("gold")
+        for name in ("gold", "/", "new"):
+            case.linux["intelRdt"] = {"closID": name, "schemata": ["MB:0=20;1=70"]}
+            case.save()
+            said = case.ok("validate", "--host", case.bundle.path, env=tree.env)
+            check(said.out.endswith("valid\n"), "%s", said)
+        equal((tree.read("gold/schemata"), tree.read("schemata")), (SCHEMATA, SCHEMATA),
+              "schemata")
+        equal(tree.groups(), ["gold"], "groups")
