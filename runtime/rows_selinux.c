@@ -422,7 +422,7 @@ void label_hint(const struct box *b, struct err *err)
 
 bool row_is_watched(const struct box *b)
 {
-	return row_is_labelled(b) && b->op != OP_CREATE && !b->opt.detach;
+	return (row_is_labelled(b) || row_has_apparmor(b)) && b->op != OP_CREATE && !b->opt.detach;
 }
 
 int row_watch_apply(struct box *b, struct err *err)

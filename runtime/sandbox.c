@@ -442,8 +442,7 @@ const struct step steps[] = {
 	{"resctrl", HOST, "/linux/intelRdt", row_has_resctrl, row_resctrl_apply, row_resctrl_undo,
 	 STEP_ENTERS},
 	/* After the clone, or the box would have its pipe; before the payload, which needs it. */
-	{"watch", HOST, "/process/selinuxLabel", row_is_watched, row_watch_apply, row_watch_undo,
-	 STEP_ENTERS},
+	{"watch", HOST, "/process", row_is_watched, row_watch_apply, row_watch_undo, STEP_ENTERS},
 	/* Reading /proc and writing a file: time that the box need not wait for. */
 	{"identify", HOST, "/annotations", NULL, row_identify_apply, NULL, STEP_BESIDE},
 	{"overlay-owner", HOST, "/annotations", row_has_kept_overlay, row_overlay_owner_apply, NULL,
