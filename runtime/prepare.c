@@ -16,6 +16,7 @@
 #include "runtime/notify.h"
 #include "runtime/payload.h"
 #include "runtime/record.h"
+#include "runtime/rows.h"
 #include "runtime/selfexe.h"
 #include "runtime/store.h"
 
@@ -131,7 +132,7 @@ static void plan_agent(struct box *b)
 
 static int check_apparmor(const struct box *b, struct err *err)
 {
-	if (!b->spec->process || !b->spec->process->apparmorProfile || faults_apparmor())
+	if (!row_has_apparmor(b) || faults_apparmor())
 		return 0;
 	return apparmor_check(err);
 }

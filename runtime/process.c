@@ -10,6 +10,11 @@
 
 static const struct spec_caps no_caps;
 
+static bool is_empty(const char *s)
+{
+	return !s || !*s;
+}
+
 /* What the process does not say is as it is for the container's first one. */
 static void complete(struct spec_process *p, const struct spec_process *first)
 {
@@ -19,9 +24,9 @@ static void complete(struct spec_process *p, const struct spec_process *first)
 		p->rlimits = first->rlimits;
 	if (!p->oomScoreAdj.set)
 		p->oomScoreAdj = first->oomScoreAdj;
-	if (!p->apparmorProfile)
+	if (is_empty(p->apparmorProfile))
 		p->apparmorProfile = first->apparmorProfile;
-	if (!p->selinuxLabel)
+	if (is_empty(p->selinuxLabel))
 		p->selinuxLabel = first->selinuxLabel;
 	if (!p->scheduler)
 		p->scheduler = first->scheduler;
@@ -132,9 +137,9 @@ static int process_of_options(const struct exec_options *o, char *const *command
 		return err_set(err, 0, "--cwd: \"%.80s\" is not absolute", o->cwd);
 	if (o->cwd)
 		p->cwd = (char *)o->cwd;
-	if (o->apparmor)
+	if (!is_empty(o->apparmor))
 		p->apparmorProfile = (char *)o->apparmor;
-	if (o->label)
+	if (!is_empty(o->label))
 		p->selinuxLabel = (char *)o->label;
 	if (o->no_new_privs)
 		p->noNewPrivileges = true;

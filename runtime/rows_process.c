@@ -100,9 +100,12 @@ void row_resctrl_undo(struct box *b)
 		log_warn("%s", err.msg);
 }
 
+/* An empty one is none, as a label of SELinux. */
 bool row_has_apparmor(const struct box *b)
 {
-	return b->spec->process && b->spec->process->apparmorProfile;
+	const char *profile = b->spec->process ? b->spec->process->apparmorProfile : NULL;
+
+	return profile && *profile;
 }
 
 int row_procfs(const struct box *b, int *ret_own, struct err *err)
