@@ -30,6 +30,23 @@ int apparmor_open(int procfd, struct err *err)
 	return fd < 0 ? err_at(err, "/process/apparmorProfile", errno, "AppArmor's files") : fd;
 }
 
+/*
+ * For whom the request will be made later, by somebody with less to say.  The kernel
+ * answers what it would, and changes nothing; of its answers one is taken: permission
+ * to change at once is another than that to change by execve(2).
+ */
+int apparmor_find(int dir, const char *profile, struct arena *a, struct err *err)
+{
+	auto_close int fd = procfs_open(dir, "current", O_WRONLY);
+	const char *question = arena_printf(a, "permprofile %s", profile);
+
+	if (!question)
+		return err_at(err, "/process/apparmorProfile", ENOMEM, "the profile");
+	if (fd >= 0 && fd_write_once(fd, question, strlen(question)) < 0 && errno == ENOENT)
+		return apparmor_failed(profile, ENOENT, err);
+	return 0;
+}
+
 char *apparmor_request(const char *profile, struct arena *a)
 {
 	return arena_printf(a, "exec %s", profile);

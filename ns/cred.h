@@ -76,11 +76,12 @@ int cred_cwd(const char *cwd, struct err *err);
 int apparmor_check(struct err *err);
 
 /*
- * The directory of the calling process's files, or -1 and err; what is
- * to be written there to the file "exec"; writing it, for the next program that
- * this process executes; and what its failure means (profile NULL: not known).
+ * The directory of the calling process's files, or -1 and err; whether the profile
+ * is loaded; what is to be written there to the file "exec"; writing it, for the next
+ * program that this process executes; and what its failure means (profile NULL: not known).
  */
 int apparmor_open(int procfd, struct err *err);
+int apparmor_find(int dir, const char *profile, struct arena *a, struct err *err);
 char *apparmor_request(const char *profile, struct arena *a);
 int apparmor_set(int dir, const char *profile, const char *request, struct err *err);
 int apparmor_failed(const char *profile, int num, struct err *err);

@@ -117,7 +117,10 @@ int row_procfs(const struct box *b, int *ret_own, struct err *err)
 	return *ret_own;
 }
 
-/* Where there is a stub it does it itself, or it would be confined in the payload's place. */
+/*
+ * Where there is a stub it does it itself, or it would be confined in the payload's place.
+ * Whether the profile is there is asked here: `create` has to fail, and not `start`.
+ */
 int row_apparmor_apply(struct box *b, struct err *err)
 {
 	const char *profile = b->spec->process->apparmorProfile;
@@ -135,7 +138,7 @@ int row_apparmor_apply(struct box *b, struct err *err)
 	if (!b->apparmor.request)
 		return err_at(err, "/process/apparmorProfile", ENOMEM, "the profile");
 	if (!row_has_early_filter(b))
-		return 0;
+		return apparmor_find(b->apparmor.dir, profile, b->arena, err);
 	return apparmor_set(b->apparmor.dir, profile, b->apparmor.request, err);
 }
 
