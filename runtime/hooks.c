@@ -50,12 +50,29 @@ static int state_file(const struct record *r, enum status status, struct err *er
 	return bad ? -1 : fd_take(&fd);
 }
 
-static _Noreturn void become_hook(const struct spec_hook *h, mode_t mask, int in, int out)
+/* The kernel takes the profile of a program from who executes it: see ns/apparmor.c. */
+static int confine(const char *profile, int procfd, struct err *err)
+{
+	char request[sizeof("exec ") + 1024];
+	auto_close int dir = apparmor_open(procfd, err);
+
+	if (dir < 0)
+		return -1;
+	snprintf(request, sizeof(request), "exec %s", profile);
+	return apparmor_set(dir, profile, request, err);
+}
+
+static _Noreturn void become_hook(const struct spec_hook *h, const struct hook_how *how, int in,
+				  int out)
 {
 	char *none[] = {NULL}, *argv[] = {h->path, NULL};
-	struct err ignored;
+	struct err err, ignored;
 
-	umask(mask);
+	if (how->profile && confine(how->profile, how->procfd, &err) < 0) {
+		dprintf(out, "%s: %s", err.msg, err_describe(err.num));
+		_exit(127);
+	}
+	umask(how->umask);
 	if (cred_signals(&ignored) == 0 && dup2(in, STDIN_FILENO) >= 0 &&
 	    dup2(out, STDOUT_FILENO) >= 0 && dup2(out, STDERR_FILENO) >= 0 &&
 	    close_range(3, ~0U, CLOSE_RANGE_CLOEXEC) == 0)
@@ -159,7 +176,7 @@ static int run_one(const struct spec_hook *h, int state, const struct hook_how *
 	from = fds[0];
 	pid = sys_clone3(0, SIGCHLD, &pidfd);
 	if (pid == 0)
-		become_hook(h, how->umask, state, fds[1]);
+		become_hook(h, how, state, fds[1]);
 	close(fds[1]);
 	if (pid < 0)
 		return err_set(err, errno, "fork for hook %s", h->path);

@@ -7,8 +7,10 @@
 #include "spec/spec.h"
 
 struct hook_how {
-	mode_t umask; /* the caller's */
-	int sigfd;    /* a signal there ends the wait, and the hook; or -1 */
+	mode_t umask;        /* the caller's */
+	int sigfd;           /* a signal there ends the wait, and the hook; or -1 */
+	int procfd;          /* for the profile of AppArmor that they get */
+	const char *profile; /* or NULL */
 };
 
 /*

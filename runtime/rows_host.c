@@ -339,6 +339,15 @@ static int run_hooks(struct box *b, const struct spec_hooks *list, const char *n
 	if (record_of(b, &r, err) < 0)
 		return -1;
 	r.pid = seen;
+	/*
+	 * Trust boundary: only these are programs of the image, and no freer than the payload.
+	 * With an early filter the box has asked for the profile, which they inherit.
+	 */
+	if (list == &b->spec->hooks->startContainer && row_has_apparmor(b) &&
+	    !row_has_early_filter(b) && !faults_apparmor()) {
+		how.profile = b->spec->process->apparmorProfile;
+		how.procfd = b->procfd;
+	}
 	return hooks_run(list, name, &r, status, &how, err);
 }
 
