@@ -351,13 +351,23 @@ static int parse_signal(const char *s, int *ret, struct err *err)
 	return err_set(err, 0, "unknown signal \"%.40s\"", s);
 }
 
+/* The kernel's own answer is EPERM. */
+static int not_signalled(int num, struct err *err)
+{
+	if (num != EACCES)
+		return -1;
+	return err_hint(err, "a security module forbids it; a profile of AppArmor has to have "
+			     "the rule: signal (receive)");
+}
+
 static int signal_one(int pidfd, int sig, const char *id, struct err *err)
 {
 	if (pidfd_send_signal(pidfd, sig, NULL, 0) == 0)
 		return 0;
 	if (errno == ESRCH)
 		return err_set(err, 0, "container \"%s\": container not running", id);
-	return err_set(err, errno, "send signal %d to container \"%s\"", sig, id);
+	err_set(err, errno, "send signal %d to container \"%s\"", sig, id);
+	return not_signalled(err->num, err);
 }
 
 static int kill_container(const struct arguments *a, struct found *f, struct err *err)
@@ -414,10 +424,15 @@ static bool has_ended(int pidfd, int timeout_ms)
 }
 
 /* SIGKILL, and wait for its end: it may take a while under load. */
-static int end_process(int pidfd, const char *id, struct err *err)
+static int end_process(struct found *f, int pidfd, struct err *err)
 {
-	if (pidfd_send_signal(pidfd, SIGKILL, NULL, 0) < 0 && errno != ESRCH)
-		return err_set(err, errno, "kill container \"%s\"", id);
+	const char *id = f->record.id;
+
+	if (pidfd_send_signal(pidfd, SIGKILL, NULL, 0) < 0 && errno != ESRCH) {
+		err_set(err, errno, "kill container \"%s\"", id);
+		if (err->num != EACCES || !container_kill_group(f))
+			return not_signalled(err->num, err);
+	}
 	if (!has_ended(pidfd, 30000))
 		return err_set(err, 0, "container \"%s\" does not die of SIGKILL", id);
 	return 0;
@@ -451,7 +466,7 @@ static int delete_container(const struct arguments *a, struct found *f, struct e
 		return err_set(err, 0, "cannot delete container \"%s\": it is %s, not stopped", id,
 			       status_names[status]);
 	/* Before the lock: a `create` or `start` that hangs holds it until its box dies. */
-	if (pidfd >= 0 && end_process(pidfd, id, err) < 0)
+	if (pidfd >= 0 && end_process(f, pidfd, err) < 0)
 		return -1;
 	if (a->force)
 		end_creator(f);
@@ -461,7 +476,7 @@ static int delete_container(const struct arguments *a, struct found *f, struct e
 	if (record_read(f->dir, id, &f->arena, &f->record, err) < 0 ||
 	    record_hold(f->dir, &f->record, &status, &again, err) < 0)
 		return -1;
-	if (again >= 0 && end_process(again, id, err) < 0)
+	if (again >= 0 && end_process(f, again, err) < 0)
 		return -1;
 	/* With what it left behind; in this order, so that it can be tried again. */
 	if (group_remove(f->dir, err) < 0 || resctrl_remove(f->dir, err) < 0)

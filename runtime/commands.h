@@ -58,6 +58,9 @@ pid_t *container_pids(struct found *f, size_t *ret_n, struct err *err);
  */
 int container_group(struct found *f, const char *what, struct cgroup *ret, struct err *err);
 
+/* Kill all of them by cgroup.kill, which no security module is asked about; false: no cgroup. */
+bool container_kill_group(struct found *f);
+
 /* Signal all of them; SIGKILL by cgroup.kill when there is a cgroup. */
 int container_signal_all(struct found *f, int sig, struct err *err);
 

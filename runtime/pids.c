@@ -114,16 +114,31 @@ static int signal_each(struct found *f, int sig, struct err *err)
 	return again ? 0 : -1;
 }
 
-int container_signal_all(struct found *f, int sig, struct err *err)
+/* At once, so that nothing that forks gets away. */
+static int kill_group(struct found *f, bool *ret_killed, struct err *err)
 {
 	struct cgroup c;
-	bool killed = false;
 
 	if (group_open(f->dir, &f->arena, &c, err) < 0)
 		return -1;
-	/* At once, so that nothing that forks gets away. */
-	if (sig == SIGKILL && c.dir >= 0)
-		killed = cgroup_kill(c.dir, err) == 0;
+	*ret_killed = c.dir >= 0 && cgroup_kill(c.dir, err) == 0;
 	cgroup_finish(&c);
+	return 0;
+}
+
+bool container_kill_group(struct found *f)
+{
+	struct err ignored;
+	bool killed = false;
+
+	return kill_group(f, &killed, &ignored) == 0 && killed;
+}
+
+int container_signal_all(struct found *f, int sig, struct err *err)
+{
+	bool killed = false;
+
+	if (sig == SIGKILL && kill_group(f, &killed, err) < 0)
+		return -1;
 	return killed ? 0 : signal_each(f, sig, err);
 }

@@ -160,7 +160,7 @@ static const struct field process_fields[] = {
 	{F(spec_process, noNewPrivileges, K_BOOL), BY("no-new-privs"),
 	 .doc = "Let no exec grant privileges: no set-user-ID, no file capabilities."},
 	{F(spec_process, apparmorProfile, K_STR), .longest = 1024, BY("apparmor"),
-	 .doc = "AppArmor profile; it must be loaded."},
+	 .doc = "AppArmor profile; it must be loaded, and let the container receive signals."},
 	{F(spec_process, selinuxLabel, K_STR), .longest = 1023, BY("label"),
 	 .doc = "SELinux label of the process; the running policy must know it."},
 	{F(spec_process, oomScoreAdj, K_OPT_I64), RANGE(-1000, 1000), BY("oom-score"),
