@@ -142,12 +142,13 @@ check-oci:
 	@$(MAKE) --no-print-directory test-programs
 	@BRYO=$(B)/bryo BRYO_TEST=$(B)/bryo-test BRYO_BUILD=$(B) tests/oci/run
 
-# In a virtual machine with real controllers, systemd and SELinux enforcing.
+# In a virtual machine with real controllers, systemd and SELinux enforcing; and in one with AppArmor.
 check-vm:
 	@sh tests/deps.sh build
 	@sh tests/vm/check.sh -i
 	@$(MAKE) --no-print-directory test-programs
 	@BRYO_BUILD=$(B) sh tests/vm/check.sh
+	@BRYO_BUILD=$(B) LSM=apparmor FAST=1 sh tests/vm/check.sh
 
 # podman, buildah, containerd, docker and Slurm on top of bryo.
 check-engines:

@@ -7,8 +7,9 @@
 # console, qemu.  The exit status is that of ./run; 125 is trouble of the VM.
 #
 # Needs no root. The image is opened as a snapshot: each boot starts clean, and
-# several at once are fine. FAST=1 leaves systemd out. CPUS, MEMORY (MiB),
-# ACCEL and APPEND (to the kernel's command line) override what is chosen here.
+# several at once are fine. FAST=1 leaves systemd out, LSM=apparmor has AppArmor
+# instead of SELinux. CPUS, MEMORY (MiB), ACCEL and APPEND (to the kernel's command
+# line) override what is chosen here.
 
 set -u
 
@@ -45,7 +46,7 @@ choose_cpus() {
 
 kernel_line() {
     echo "root=/dev/nvme0n1 rootfstype=ext4 rootwait rw console=ttyS0 quiet loglevel=4 log_buf_len=4M" \
-        "lsm=landlock,yama,selinux enforcing=1 psi=1 mitigations=off panic=-1 tsc=reliable random.trust_cpu=on" \
+        "lsm=landlock,yama,${LSM:-selinux} enforcing=1 psi=1 mitigations=off panic=-1 tsc=reliable random.trust_cpu=on" \
         "systemd.show_status=0"
     [ "${FAST:-0}" != 1 ] || echo init=/usr/local/sbin/vm-init
     echo "${APPEND:-}"

@@ -2,13 +2,14 @@
 # SPDX-License-Identifier: Apache-2.0
 # usage: tests/vm/check.sh [-i | -c COMMANDS | ARGUMENT of tests/run...]
 #
-# Run the tests in a VM with cgroup v2, systemd and SELinux enforcing, as root
+# Run the tests in a VM with cgroup v2, systemd and SELinux enforcing, or AppArmor, as root
 # and as the ordinary user `tester`, in his part of the tree of cgroups and outside; without arguments a selection of them.
-# Results are in build/vm/log, a line "N passed, N failed, N skipped" is the last.
+# Results are in build/vm/log (or log-apparmor), a line "N passed, N failed, N skipped" is the last.
 #
 #   -i           only build the image, unless it is there, for this state of tests/vm/image
 #   -c COMMANDS  run these as root, in a copy of this tree
 #   FAST=1       a VM without systemd; and see tests/vm/boot.sh
+#   LSM=apparmor AppArmor and not SELinux: its tests
 #   SHORT=1      only limits, scopes of systemd and SELinux: what can be tested nowhere else
 #   PEER=crun    another runtime of the image: crun or runc
 #   SECONDS_MAX  how long it may take, 1500
@@ -70,4 +71,4 @@ work=$(mktemp -d "${TMPDIR:-/tmp}/bryo-vm-XXXXXX")
 trap 'rm -rf "$work"' EXIT
 trap 'exit 125' INT TERM
 pack "$@"
-sh tests/vm/boot.sh "$image" "$work/job.tar" build/vm/log "${SECONDS_MAX:-1500}"
+sh tests/vm/boot.sh "$image" "$work/job.tar" "build/vm/log${LSM:+-$LSM}" "${SECONDS_MAX:-1500}"

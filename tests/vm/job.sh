@@ -84,6 +84,19 @@ run_selection() {
     run_as "$who" tests/run "$@" tests/test_faults.py
 }
 
+# Where AppArmor is what there is. SHORT: root and rootless, without the stand-ins, which are the host's matter.
+run_apparmor() {
+    who=$1
+    set -- tests/test_apparmor.py
+    if [ "${SHORT:-}" = 1 ]; then
+        set -- -x 'who asks' -x 'profile beside' -x 'profile of' -x 'cannot be had' -x 'host without' \
+            -x 'userns]' -x 'ranges]' -x 'runc, rootless' "$@"
+        [ "$who" != root ] || set -- -x 'rootless]' "$@"
+    fi
+    [ "$who" = root ] || set -- -x 'root]' -x 'userns]' "$@"
+    run_as "$who" tests/run "$@"
+}
+
 sum() {
     awk '{ p += $1; f += $3; s += $5 } END { print p " passed, " f + 0 " failed, " s " skipped"; exit f > 0 || p == 0 }' "$1"
 }
@@ -95,12 +108,20 @@ if [ "${1:-}" = -c ]; then
     eval "$2"
     exit
 fi
-echo "== Linux $(uname -r), SELinux $(getenforce) at $(id -Z), $(nproc) CPUs, $BRYO"
+if aa-enabled -q; then
+    apparmor_parser -r -K -q tests/apparmor/profiles || exit 1
+    label="AppArmor, $(cat /proc/self/attr/apparmor/current)"
+else
+    label="SELinux $(getenforce) at $(id -Z)"
+fi
+echo "== Linux $(uname -r), $label, $(nproc) CPUs, $BRYO"
 # What is looked for beside bryo only when it is not a copy of itself.
 install -D -m 755 build/bryo-scope /usr/local/libexec/bryo/bryo-scope
 for who in ${WHO:-root tester outsider}; do
     if [ $# -gt 0 ]; then
         run_as "$who" tests/run "$@"
+    elif aa-enabled -q; then
+        [ "$who" = outsider ] || run_apparmor "$who"
     elif [ "$who" = outsider ]; then
         [ ! -d /run/systemd/system ] || run_as "$who" tests/run -j 1 -k 'life [rootless, systemd]' \
             -k 'never outside [rootless, systemd]' -k 'rows [rootless, systemd]' -k 'fail [rootless, systemd]' -k 'auto' tests/test_limits.py
@@ -108,6 +129,6 @@ for who in ${WHO:-root tester outsider}; do
         run_selection "$who"
     fi
 done
-echo "== SELinux denied $(dmesg | grep -c 'avc: *denied') accesses (file denials)"
+echo "== $(dmesg | grep -c -e 'avc: *denied' -e 'apparmor="DENIED"') accesses were denied (file denials)"
 echo "== all of them:"
 sum /out/results

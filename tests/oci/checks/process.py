@@ -10,7 +10,7 @@ from lib import proc
 from lib.bundle import CAPS, PATH, write
 from lib.case import need_busybox
 from lib.check import Skip, check, contains, equal
-from oci.frame import DELETE, Box, claim, many_ids, need_stand_in, proves, refuses, sees
+from oci.frame import DELETE, Box, claim, elsewhere, many_ids, need_stand_in, proves, refuses, sees
 from test_selinux import enabled as has_selinux
 from test_selinux import fake as fake_selinux
 from test_selinux import read as read_label
@@ -249,6 +249,10 @@ def apparmor(mode):
         box.run_ok(["/probe", "exit", "0"], env={"BRYO_APPARMOR": path})
         with open(os.path.join(path, "exec")) as file:
             equal(file.read(), "exec some-profile", "what the kernel is told")
+
+
+elsewhere("the host has no AppArmor", ["apparmor: confined by run", "apparmor: confined by create and exec"],
+          "process.apparmor")
 
 
 @proves("process.selinux")

@@ -17,7 +17,7 @@ suite=trixie
 policy=33
 
 packages='systemd systemd-sysv dbus dbus-user-session libpam-systemd kmod
-    policycoreutils selinux-policy-default selinux-utils
+    policycoreutils selinux-policy-default selinux-utils apparmor
     python3 busybox-static uidmap iproute2 jq strace procps
     libseccomp2 libcap2 libyajl2 libasan8 libubsan1
     crun runc stress-ng'
@@ -27,7 +27,7 @@ masked='systemd-firstboot systemd-machine-id-commit systemd-random-seed systemd-
     systemd-journal-catalog-update ldconfig systemd-hwdb-update systemd-remount-fs systemd-pstore
     systemd-quotacheck systemd-tpm2-setup systemd-tpm2-setup-early systemd-boot-random-seed systemd-pcrphase
     systemd-modules-load kmod-static-nodes modprobe@configfs modprobe@drm modprobe@fuse modprobe@loop
-    modprobe@dm_mod modprobe@efi_pstore selinux-autorelabel selinux-autorelabel-mark selinux-basics
+    modprobe@dm_mod modprobe@efi_pstore selinux-autorelabel selinux-autorelabel-mark selinux-basics apparmor
     getty@tty1 serial-getty@ttyS0 console-getty fstrim e2scrub_reap apt-daily apt-daily-upgrade dpkg-db-backup
     apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer fstrim.timer e2scrub_all.timer
     systemd-tmpfiles-clean.timer getty.target
