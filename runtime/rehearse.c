@@ -94,15 +94,15 @@ static bool is_harmful(const struct spec_mount *m)
 
 static void leave_out_harmful(struct report *r, const struct spec *s)
 {
-	char now[40], ptr[sizeof(((struct err *)0)->ptr)];
+	char here[40], original[sizeof(((struct err *)0)->ptr)];
 
 	for (size_t i = s->mounts.n; i-- > 0;) {
 		if (!is_harmful(&s->mounts.v[i]))
 			continue;
-		snprintf(now, sizeof(now), "/mounts/%zu", i);
-		drops_original(&r->drops, now, ptr, sizeof(ptr));
-		report_warn(r, ptr, "not tried: it could change what is not the container's");
-		(void)drops_add(&r->drops, ptr);
+		snprintf(here, sizeof(here), "/mounts/%zu", i);
+		drops_original(&r->drops, here, original, sizeof(original));
+		report_warn(r, original, "not tried: it could change what is not the container's");
+		(void)drops_add(&r->drops, original);
 	}
 }
 
