@@ -151,7 +151,21 @@ static int hand_over(int mount)
 	return fcntl(mount, F_SETFD, 0) < 0 || setenv(VIEW, number, 1) < 0 ? -1 : 0;
 }
 
-int selfexe_take_view(void)
+/* The root of the mount that holds our executable? */
+static bool is_view(int fd)
+{
+	struct statx its, self;
+
+	return statx(fd, "", AT_EMPTY_PATH, STATX_MNT_ID, &its) == 0 &&
+	       statx(AT_FDCWD, SELF, 0, STATX_MNT_ID, &self) == 0 &&
+	       (its.stx_attributes & STATX_ATTR_MOUNT_ROOT) && its.stx_mnt_id == self.stx_mnt_id;
+}
+
+/*
+ * Trust boundary: the environment may be a stranger's who is let run bryo.  What he names
+ * is not closed, or another descriptor would get its number, and to the payload.
+ */
+int selfexe_take_view(unsigned int preserve)
 {
 	const char *number = getenv(VIEW);
 	int fd = number ? atoi(number) : -1;
@@ -159,7 +173,9 @@ int selfexe_take_view(void)
 	if (!number)
 		return -1;
 	unsetenv(VIEW);
-	return fd > STDERR_FILENO && fcntl(fd, F_SETFD, FD_CLOEXEC) == 0 ? fd : -1;
+	if (fd < 3 || (unsigned int)fd < 3 + preserve || !is_view(fd))
+		return -1;
+	return fcntl(fd, F_SETFD, FD_CLOEXEC) == 0 ? fd : -1;
 }
 
 int selfexe_protect(char *const *argv, unsigned int preserve, struct err *err)
