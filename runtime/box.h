@@ -71,8 +71,6 @@ struct box {
 	int box_chan; /* the box's end of it, until the clone */
 	int sigfd;    /* signals that end the host while it waits; -1 */
 	int procfd;
-	bool protected; /* view is an open handle in the host: see selfexe.h */
-	int view;
 	/* Gets the box's warnings; NULL: they are logged. */
 	void (*warned)(void *data, const char *text);
 	void *warned_data;

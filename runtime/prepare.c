@@ -17,7 +17,6 @@
 #include "runtime/payload.h"
 #include "runtime/record.h"
 #include "runtime/rows.h"
-#include "runtime/selfexe.h"
 #include "runtime/store.h"
 
 /* Not a FIFO or a device, which could make us wait or read for ever. */
@@ -145,8 +144,6 @@ int box_begin(struct box *b, struct err *err)
 	b->umask = mask;
 	b->dir = b->listener = b->waiting = b->chan = b->sigfd = b->stub = -1;
 	b->console = b->terminal = b->notify = b->exit_file = -1;
-	b->view = selfexe_take_view(b->opt.preserve_fds);
-	b->protected = b->view >= 0;
 	b->procfd = procfs_open_root(err);
 	return b->procfd < 0 ? -1 : 0;
 }

@@ -190,8 +190,7 @@ static void leave_host(struct box *b)
 	fd_cleanup(&b->sigfd);
 	fd_cleanup(&b->terminal);
 	fd_cleanup(&b->notify);
-	fd_cleanup(&b->view);
-	b->notify = b->view = -1;
+	b->notify = -1;
 	b->chan = b->dir = b->store = b->sigfd = b->terminal = -1;
 	cgroup_finish(&b->cgroup);
 	nsset_finish(&b->ns);
@@ -285,24 +284,6 @@ void row_clone_undo(struct box *b)
 	nsset_kill(&b->ns);
 	fd_cleanup(&b->chan);
 	b->chan = -1;
-}
-
-bool row_is_protected(const struct box *b)
-{
-	return b->protected;
-}
-
-int row_view_apply(struct box *b, struct err *err)
-{
-	(void)err;
-	row_view_undo(b);
-	return 0;
-}
-
-void row_view_undo(struct box *b)
-{
-	fd_cleanup(&b->view);
-	b->view = -1;
 }
 
 bool row_makes_userns(const struct box *b)

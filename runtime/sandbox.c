@@ -450,9 +450,6 @@ const struct step steps[] = {
 	/* Likewise; an engine's profile takes as long as the mounts. */
 	{"filter-compile", HOST, "/linux/seccomp", has_filter, row_filter_compile_apply,
 	 row_filter_undo, STEP_BESIDE | STEP_ENTERS},
-	/* Closing it takes as long as a round of RCU. */
-	{"view", HOST, NULL, row_is_protected, row_view_apply, row_view_undo,
-	 STEP_BESIDE | STEP_ENTERS},
 	/* As the caller still, not as root: the caller's ids reach the sources. */
 	{"box-sources", BOX, "/mounts", clones_in_box, row_sources_apply, NULL, 0},
 	/* Likewise, and in the namespace that they are mounted in: older kernels insist. */

@@ -6,7 +6,6 @@
 #include <limits.h>
 #include <link.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
@@ -21,7 +20,6 @@
 #endif
 
 #define SELF "/proc/self/exe"
-#define VIEW "_BRYO_VIEW"
 
 static bool maps_host_id(const struct spec_idmaps *maps, uint32_t id)
 {
@@ -113,10 +111,9 @@ static int overlay_of(int dir)
  * Our executable in a file system that nobody can write to: for a caller who may
  * mount, four times as cheap as a copy.  -1 where that cannot be had.
  */
-static int sealed_view(int *ret_mount)
+static int sealed_view(void)
 {
 	auto_close int dir = -1, mount = -1, found = -1;
-	int exe;
 	struct stat ours, there;
 	char path[PATH_MAX], *name;
 	ssize_t n = readlink(SELF, path, sizeof(path) - 1);
@@ -133,61 +130,17 @@ static int sealed_view(int *ret_mount)
 	    there.st_ino != ours.st_ino || there.st_dev != ours.st_dev)
 		return -1;
 	mount = overlay_of(dir);
-	exe = mount < 0 ? -1 : openat(mount, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-	if (exe >= 0)
-		*ret_mount = fd_take(&mount);
-	return exe;
-}
-
-/*
- * To close the handle of a mount that is nowhere attached is to wait for all CPUs of the
- * machine.  So the program that is executed gets it, and closes it beside the box's work.
- */
-static int hand_over(int mount)
-{
-	char number[16];
-
-	snprintf(number, sizeof(number), "%d", mount);
-	return fcntl(mount, F_SETFD, 0) < 0 || setenv(VIEW, number, 1) < 0 ? -1 : 0;
-}
-
-/* The root of the mount that holds our executable? */
-static bool is_view(int fd)
-{
-	struct statx its, self;
-
-	return statx(fd, "", AT_EMPTY_PATH, STATX_MNT_ID, &its) == 0 &&
-	       statx(AT_FDCWD, SELF, 0, STATX_MNT_ID, &self) == 0 &&
-	       (its.stx_attributes & STATX_ATTR_MOUNT_ROOT) && its.stx_mnt_id == self.stx_mnt_id;
-}
-
-/*
- * Trust boundary: the environment may be a stranger's who is let run bryo.  What he names
- * is not closed, or another descriptor would get its number, and to the payload.
- */
-int selfexe_take_view(unsigned int preserve)
-{
-	const char *number = getenv(VIEW);
-	int fd = number ? atoi(number) : -1;
-
-	if (!number)
-		return -1;
-	unsetenv(VIEW);
-	if (fd < 3 || (unsigned int)fd < 3 + preserve || !is_view(fd))
-		return -1;
-	return fcntl(fd, F_SETFD, FD_CLOEXEC) == 0 ? fd : -1;
+	return mount < 0 ? -1 : openat(mount, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
 }
 
 int selfexe_protect(char *const *argv, unsigned int preserve, struct err *err)
 {
-	auto_close int mount = -1, copy = sealed_view(&mount);
+	auto_close int copy = sealed_view();
 
 	if (copy < 0)
 		copy = sealed_copy(err);
 	if (copy < 0)
 		return -1;
-	if (mount >= 0 && hand_over(mount) < 0)
-		return err_set(err, errno, "hand on the view of bryo");
 	for (unsigned int fd = 3; fd < 3 + preserve; fd++)
 		if (fcntl((int)fd, F_SETFD, 0) < 0)
 			return err_set(err, errno, "preserve descriptor %u", fd);

@@ -35,11 +35,4 @@ bool selfexe_is_exposed(const struct nsset *ns);
  */
 int selfexe_protect(char *const *argv, unsigned int preserve, struct err *err);
 
-/*
- * In that program, once: the handle that keeps the view, for who closes it when there is
- * time; or -1.  By an environment variable, which is taken out.  It is none of the
- * descriptors to be preserved.
- */
-int selfexe_take_view(unsigned int preserve);
-
 #endif

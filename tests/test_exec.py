@@ -449,7 +449,7 @@ def rows_that_fail(mode):
         want_all_rows(case)
         started(case)
         pid_file = os.path.join(case.xdg, "pid")
-        for row in exec_rows(mode):
+        for row in exec_rows():
             result = case.fails("exec", "--pid-file", pid_file, case.id(), "/probe", "exit", "0",
                                 env={"BRYO_FAIL": row})
             contains(result.last_error(), "injected", "error of " + row)
@@ -464,10 +464,8 @@ NOT_WANTED = {"console", "pidfd", "terminal", "early-filter", "outlive", "apparm
               "scope", "label", "selinux", "watch"}
 
 
-def exec_rows(mode):
-    """An ordinary user's bryo need not be protected from a container: it cannot be written."""
-    skip = NOT_WANTED | ({"view"} if mode == "rootless" else set())
-    return [row.name for row in rows(True, "--exec") if row.name not in skip]
+def exec_rows():
+    return [row.name for row in rows(True, "--exec") if row.name not in NOT_WANTED]
 
 
 def want_all_rows(case):
@@ -488,7 +486,7 @@ def bryo_is_killed(mode):
         want_all_rows(case)
         started(case)
         pid = case.state()["pid"]
-        for row in exec_rows(mode):
+        for row in exec_rows():
             result = case.call("exec", "--pid-file", os.path.join(case.xdg, "pid"), case.id(),
                                "/probe", "sleep", "10",
                                env={"BRYO_KILL": row}, timeout=9)

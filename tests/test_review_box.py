@@ -95,26 +95,6 @@ def is_a_copy(case, what):
     case.delete()
 
 
-@test(*MODES)
-def view_that_is_none(mode):
-    """A stranger's _BRYO_VIEW closes nothing: the payload gets the caller's own files."""
-    need_bryo()
-    with Case(mode) as case:
-        path = os.path.join(case.dir, "file")
-        write(path, "own")
-        os.chmod(path, 0o644)
-
-        def open_two():
-            for number in (3, 4):
-                os.dup2(os.open(path, os.O_RDONLY), number)
-                os.set_inheritable(number, True)
-        for fd in (3, 4):
-            case.save(["/probe", "cat", "/proc/self/fd/%d" % fd])
-            result = case.ok("run", "--preserve-fds", "2", "-b", case.bundle.path, case.id(),
-                             env={"_BRYO_VIEW": str(fd)}, preexec_fn=open_two, close_fds=False)
-            equal(result.out, "own", "descriptor %d" % fd)
-
-
 @test("root", "rootless", "ranges")
 def waiting_box_is_a_copy(mode):
     """CVE-2019-5736: where no stub hides bryo, what is to be seen is a copy."""
