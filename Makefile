@@ -134,7 +134,7 @@ demo:
 check:
 	@sh tests/deps.sh build check
 	@$(MAKE) --no-print-directory test-programs
-	@BRYO=$(B)/bryo BRYO_TEST=$(B)/bryo-test BRYO_BUILD=$(B) tests/run
+	@BRYO=$(B)/bryo BRYO_TEST=$(B)/bryo-test BRYO_BUILD=$(B) tests/run -j "$$(nproc)"
 
 # The OCI runtime specification, line by line: bryo, and crun and runc where they are installed; build/oci.md.
 check-oci:
