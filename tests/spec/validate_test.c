@@ -126,7 +126,7 @@ static bool is_linux(const struct line *l)
 	return !strncmp(l->ptr, "/linux/", 7) && !strncmp(l->want, "/linux/", 7);
 }
 
-static bool is_other(const struct line *l)
+static bool is_elsewhere(const struct line *l)
 {
 	return strncmp(l->ptr, "/linux", 6) != 0 && strncmp(l->want, "/linux", 6) != 0;
 }
@@ -172,8 +172,8 @@ static void test_both(const char *base, const struct lines *l)
 {
 	struct group g = {.name = "validate: one error does not hide another"};
 
-	test_pairs(&g, base, l, is_other, is_linux);
-	test_pairs(&g, base, l, is_linux, is_other);
+	test_pairs(&g, base, l, is_elsewhere, is_linux);
+	test_pairs(&g, base, l, is_linux, is_elsewhere);
 	group_end(&g);
 }
 
