@@ -120,8 +120,9 @@ def limits(mode):
     wanted = {"NOFILE": (512, 1024), "FSIZE": (1 << 30, 1 << 31), "MSGQUEUE": (4096, 8192),
               "SIGPENDING": (100, 200), "STACK": (4 << 20, 16 << 20), "NPROC": (5000, 6000),
               "LOCKS": (10, 20), "NICE": (0, 0), "RTPRIO": (0, 0), "RTTIME": (10 ** 6, 2 * 10 ** 6),
-              "CORE": (0, 4096), "CPU": (1000, 2000), "AS": (1 << 33, 1 << 34), "RSS": (1, 2),
-              "DATA": (1 << 32, 1 << 33), "MEMLOCK": (4096, 8192)}
+              "CORE": (0, 4096), "CPU": (1000, 2000), "RSS": (1, 2), "MEMLOCK": (4096, 8192),
+              # A sanitizer's shadow has to fit in.
+              "AS": (1 << 46, 1 << 47), "DATA": (1 << 46, 1 << 47)}
     values = [limit(name, *pair) for name, pair in wanted.items()]
     got = sees(mode, {"process.rlimits": values})["rlimits"]
     for id_, at in (("process.rlimits.soft", 0), ("process.rlimits.hard", 1)):
