@@ -107,27 +107,12 @@ static void leave_out_harmful(struct report *r, const struct spec *s)
 }
 
 /* What the rows would change in namespaces that are somebody else's. */
-static void leave_out_joined(struct spec *s)
+static void leave_out_joined(struct spec *s, const struct nsset *ns)
 {
-	const struct spec_namespaces *list = &s->linux_->namespaces;
-
-	for (size_t i = 0; i < list->n; i++) {
-		if (!list->v[i].path)
-			continue;
+	if (nsset_joins(ns))
 		s->linux_->sysctl.n = 0;
-		if (list->v[i].type == NS_UTS)
-			s->hostname = s->domainname = NULL;
-	}
-}
-
-static bool joins_mounts(const struct spec *s)
-{
-	const struct spec_namespaces *list = &s->linux_->namespaces;
-
-	for (size_t i = 0; i < list->n; i++)
-		if (list->v[i].type == NS_MOUNT && list->v[i].path)
-			return true;
-	return false;
+	if (ns->named[NS_UTS])
+		s->hostname = s->domainname = NULL;
 }
 
 /* ---- looks at the host ---- */
@@ -255,14 +240,6 @@ static int rename_cgroup(struct spec *s, struct arena *a)
 	return s->linux_->cgroupsPath ? 0 : -1;
 }
 
-static bool asks_for_overlay(const struct spec *s)
-{
-	for (size_t i = 0; i < s->annotations.n; i++)
-		if (!strcmp(s->annotations.v[i].key, "org.bryo.overlay"))
-			return true;
-	return false;
-}
-
 static int rehearse(struct report *r, struct box *b, struct rehearsal *h, struct err *err)
 {
 	sigset_t blocked;
@@ -271,7 +248,7 @@ static int rehearse(struct report *r, struct box *b, struct rehearsal *h, struct
 	if (!b->id || rename_cgroup(r->drops.spec, b->arena) < 0)
 		return err_set(err, ENOMEM, "the rehearsal");
 	leave_out_harmful(r, r->drops.spec);
-	leave_out_joined(r->drops.spec);
+	leave_out_joined(r->drops.spec, &b->ns);
 	if (take_signals(&blocked, &h->sigfd, err) < 0)
 		return -1;
 	r->rehearsing = true;
@@ -285,8 +262,7 @@ static int rehearse(struct report *r, struct box *b, struct rehearsal *h, struct
 
 int report_host(struct report *r, struct box *b, const struct arguments *a, struct err *err)
 {
-	struct rehearsal h = {
-		.report = r, .root = a->root, .overlay = asks_for_overlay(b->spec), .sigfd = -1};
+	struct rehearsal h = {.report = r, .root = a->root, .overlay = b->overlay.n, .sigfd = -1};
 
 	report_look(r, b, look_hooks);
 	report_look(r, b, look_netdevs);
@@ -295,7 +271,7 @@ int report_host(struct report *r, struct box *b, const struct arguments *a, stru
 		report_warn(r, "", "the rest of the host was not looked at: mend the errors first");
 		return 0;
 	}
-	if (joins_mounts(b->spec)) {
+	if (b->ns.named[NS_MOUNT]) {
 		report_warn(r, "/linux/namespaces",
 			    "the rest of the host was not looked at: that would change the mount "
 			    "namespace that is joined");
