@@ -4,7 +4,6 @@
 Most of it needs root, for the mounts that the tests make on the host.
 """
 
-import contextlib
 import os
 
 from lib import host, proc
@@ -36,16 +35,6 @@ def inside(pid):
     """The mount points of a container, as the host reads them."""
     with open("/proc/%d/mountinfo" % pid) as file:
         return [line.split()[4] for line in file]
-
-
-@contextlib.contextmanager
-def host_mount(path):
-    """A mount on the host while the container runs; gone at the end."""
-    host._mount("late", path, "tmpfs", 0, "mode=755")
-    try:
-        yield
-    finally:
-        proc.LIBC.umount2(path.encode(), 2)
 
 
 def start(case, args):
@@ -152,7 +141,7 @@ def later_mounts_appear_in_slaves_only(mode):
         for option in options:
             add(case, rbind(path, "/m/x" + option, *([option] if option else [])))
         pid = start(case, ["/probe", "sleep", "60"])
-        with host_mount(os.path.join(path, "sub")):
+        with host.late_mount(os.path.join(path, "sub")):
             # Propagation is done before mount(2) returns.
             points = inside(pid)
             for option in options:
@@ -171,7 +160,7 @@ def later_mounts_below_the_rootfs(mode):
             if kind:
                 case.linux["rootfsPropagation"] = kind
             pid = start(case, ["/probe", "sleep", "60"])
-            with host_mount(case.bundle.inside("work")):
+            with host.late_mount(case.bundle.inside("work")):
                 if kind == "slave":
                     check("/work" in inside(pid), "slave does not show the host's mount")
                 elif kind != "shared":

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The host: its preparation for the tests, and proof that nothing was left."""
 
+import contextlib
 import ctypes
 import os
 import stat
@@ -24,6 +25,16 @@ def _mount(source, target, fstype, flags, data=None):
                        ctypes.c_ulong(flags), encode(data)) != 0:
         num = ctypes.get_errno()
         raise OSError(num, "mount %s on %s: %s" % (fstype, target, os.strerror(num)))
+
+
+@contextlib.contextmanager
+def late_mount(path):
+    """A mount on the host while the container runs; gone at the end."""
+    _mount("late", path, "tmpfs", 0, "mode=755")
+    try:
+        yield
+    finally:
+        proc.LIBC.umount2(path.encode(), 2)
 
 
 def make_shared(path):

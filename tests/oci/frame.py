@@ -217,7 +217,9 @@ def may_lack(why):
     raise check.Skip(why)
 
 
-def need_stand_in(what):
+def need_stand_in(what, is_there=False):
     """A case of the test build: a directory stands for what this host has not got."""
     if kind() != "bryo":
         raise check.Skip("the host has no %s" % what)
+    if is_there:
+        raise check.Skip("the host's own %s is in the way of the stand-in" % what)
